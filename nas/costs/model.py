@@ -1,0 +1,36 @@
+"""A cost model as a plugin offers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas._lazy import resolve
+from nas.costs.cost import Cost
+
+if TYPE_CHECKING:
+    from nas.costs.target import Target
+    from nas.costs.trace import Trace
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """A predictor: prices the operator trace of a module on a target.
+
+    `predict(trace, target)` (or ``"module:name"`` of it) returns a Cost with one OperatorCost per operator.
+    Latency, its bounds and energy must be sums over operators plus at most a constant per network, so that a
+    table can price an architecture from its blocks. `version` names the fitted numbers and is stored with
+    every figure.
+    """
+
+    name: str
+    predict: Callable[[Trace, Target], Cost] | str
+    version: str
+    description: str = ""
+
+    def price(self, trace: Trace, target: Target) -> Cost:
+        """The cost of one traced module on one target."""
+        predict = resolve(self.predict) if isinstance(self.predict, str) else self.predict
+        cost: Cost = predict(trace, target)
+        return cost

@@ -1,0 +1,56 @@
+"""A target: a device with the precision, batch size, runtime and layout a network is deployed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "amp-fp16", "int8")
+RUNTIMES = ("eager", "compiled", "onnxruntime", "tflite", "tensorrt")
+LAYOUTS = ("nchw", "nhwc")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One datasheet figure with its unit in the key it stands under, its source, and how far to trust it."""
+
+    value: float
+    source: str
+    trust: str = "medium"
+
+
+@dataclass(frozen=True)
+class Device:
+    """A piece of hardware as its datasheet describes it.
+
+    `figures` maps a key to a Figure: ``fp32_tflops``, ``tf32_tflops``, ``fp16_tflops``, ``bf16_tflops``,
+    ``int8_tops``, ``memory_bandwidth_gbs``, ``cache_mb``, ``memory_gb``, ``units``, ``clock_mhz``,
+    ``tdp_w``, ``idle_w``, ``launch_floor_us``, ``eager_operator_us``. Peaks are dense, fp32-accumulate.
+    """
+
+    name: str
+    device_class: str
+    vendor: str
+    figures: Mapping[str, Figure]
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a network runs: device, precision, batch size, runtime and layout, all named.
+
+    `name` is what the user wrote (``a100``) and names the costs of this target (``latency@a100``).
+    """
+
+    name: str
+    device: Device
+    precision: str = "fp16"
+    batch_size: int = 1
+    runtime: str = "compiled"
+    layout: str = "nchw"
+    calibration: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The whole profile: ``a100-sxm4-80gb/compiled/fp16/b1/nchw``."""
+        return f"{self.device.name}/{self.runtime}/{self.precision}/b{self.batch_size}/{self.layout}"

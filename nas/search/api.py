@@ -1,0 +1,3 @@
+"""To be filled."""
+from typing import Any
+def search(*a: Any, **k: Any) -> Any: ...

@@ -1,0 +1,93 @@
+"""A study: one search, all its settings checked and frozen."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from nas.errors import StoreError, UsageError
+from nas.search.objective import Constraint, Objective
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+CHANGEABLE = frozenset({"trials"})
+
+
+def check_name(name: str, what: str = "study name") -> str:
+    """The name itself where it is of the allowed form; names become folder names and table keys."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{what} {name[:80]!r} is not allowed: 1 to 64 of a-z, 0-9, '.', '_', '-', beginning with a letter or digit"
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """What a study searches, on what, for how long.
+
+    `space` is the name or path the user gave and `space_text` the TOML it held then, so that a study resumes
+    after the file changed. `targets` are full target references (``a100``, ``./board.toml``) and
+    `target_overrides` the precision, batch size and runtime given for all of them. `data` is a task
+    reference (``digits``, ``cifar10:PATH``). `recipe` holds the recipe's values that differ from its
+    defaults. `epochs` is the full fidelity of a trial.
+    """
+
+    name: str
+    space: str
+    space_text: str
+    targets: tuple[str, ...]
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...] = ()
+    target_overrides: tuple[tuple[str, Any], ...] = ()
+    cost_model: str = "roofline"
+    data: str = "digits"
+    data_fingerprint: str = ""
+    recipe: tuple[tuple[str, Any], ...] = ()
+    searcher: str = "evolution"
+    trials: int = 24
+    epochs: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        for key in ("trials", "epochs"):
+            if getattr(self, key) < 1:
+                raise UsageError(f"--{key} must be at least 1, not {getattr(self, key)}")
+        if not self.objectives:
+            raise UsageError("a study needs at least one --objective")
+
+    def to_json(self) -> str:
+        """JSON that `from_json` reads; kept in the store."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> StudySpec:
+        """The settings a store holds; StoreError where they were written by something else."""
+        try:
+            content = json.loads(text)
+            for key in ("target_overrides", "recipe"):
+                content[key] = tuple((name, value) for name, value in content[key])
+            content["targets"] = tuple(content["targets"])
+            content["objectives"] = tuple(Objective(**item) for item in content["objectives"])
+            content["constraints"] = tuple(Constraint(**item) for item in content["constraints"])
+            return cls(**content)
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"the study's settings cannot be read: {error}; was it written by another version?") from None
+
+    def differences(self, other: StudySpec) -> list[str]:
+        """One line for each setting in which two specs of one study differ, those that may change left out."""
+        lines = []
+        for key in (field.name for field in fields(self) if field.name not in CHANGEABLE):
+            mine, theirs = getattr(self, key), getattr(other, key)
+            if mine != theirs:
+                shown = "changed" if key == "space_text" else f"{_shown(mine)} → {_shown(theirs)}"
+                lines.append(f"{key}: {shown}")
+        return lines
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(f"{v[0]}={v[1]}" if isinstance(v, tuple) else str(getattr(v, "name", v)) for v in value)
+    return str(value)

@@ -1,0 +1,110 @@
+"""A trial on its way: what a runner is asked for, what it reports, what a searcher is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from nas.spaces.architecture import Architecture
+
+
+class TrialState(StrEnum):
+    """Where a trial stands; the words are those of the store, the CLI and the JSON output."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    INFEASIBLE = "infeasible"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to a trial in this state."""
+        return self not in (TrialState.QUEUED, TrialState.RUNNING)
+
+
+class Decision(StrEnum):
+    """What the study loop answers to a report: go on, or stop this trial."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+@dataclass(frozen=True)
+class TrialRequest:
+    """One evaluation to run: everything its result may depend on.
+
+    `fidelity` is the number of steps (epochs in training); `directory` is where the evaluator may keep its
+    checkpoint and its weights, or None; `attempt` counts from 1 and grows when a lost trial is run again.
+    """
+
+    number: int
+    architecture: Architecture
+    fidelity: int
+    seed: int
+    attempt: int = 1
+    directory: str | None = None
+
+
+@dataclass(frozen=True)
+class Started:
+    """The trial began on `host`."""
+
+    number: int
+    attempt: int
+    host: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The metrics after one step (counted from 1)."""
+
+    number: int
+    attempt: int
+    step: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The trial ran all its steps, or was stopped on request; its last progress stands as its result."""
+
+    number: int
+    attempt: int
+    seconds: float
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The trial ended with an error that another run would meet again: it is not retried."""
+
+    number: int
+    attempt: int
+    error: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The worker that ran the trial is gone; it is run again from its last checkpoint."""
+
+    number: int
+    attempt: int
+    reason: str
+
+
+Report = Started | Progress | Finished | Failed | Lost
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What a searcher learns of one trial: `values` maps objective to value, and is empty where it failed."""
+
+    architecture: Architecture
+    state: TrialState
+    values: Mapping[str, float] = field(default_factory=dict)
+    fidelity: int = 1
+    number: int = 0

@@ -1,0 +1,1 @@
+"""First-party building blocks."""

@@ -1,0 +1,1 @@
+"""First-party hardware targets and cost models."""
