@@ -28,10 +28,12 @@ class StudySpec:
     """What a study searches, on what, for how long.
 
     `space` is the name or path the user gave and `space_text` the TOML it held then, so that a study resumes
-    after the file changed. `targets` are full target references (``a100``, ``./board.toml``) and
-    `target_overrides` the precision, batch size and runtime given for all of them. `data` is a task
+    after the file changed. `targets` are target references (``a100``, ``./board.toml``), `target_names` what
+    their costs are called by, `target_labels` the full profiles they resolved to, and `target_overrides` the
+    precision, batch size and runtime given for all of them. `data` is a task
     reference (``digits``, ``cifar10:PATH``). `recipe` holds the recipe's values that differ from its
-    defaults. `epochs` is the full fidelity of a trial.
+    defaults. `minimum_map` is the rule for small pictures: early strides are relaxed while training until the
+    last map is at least this high and wide. `epochs` is the full fidelity of a trial.
     """
 
     name: str
@@ -39,12 +41,15 @@ class StudySpec:
     space_text: str
     targets: tuple[str, ...]
     objectives: tuple[Objective, ...]
+    target_names: tuple[str, ...] = ()
+    target_labels: tuple[str, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     target_overrides: tuple[tuple[str, Any], ...] = ()
     cost_model: str = "roofline"
     data: str = "digits"
     data_fingerprint: str = ""
     recipe: tuple[tuple[str, Any], ...] = ()
+    minimum_map: int = 4
     searcher: str = "evolution"
     trials: int = 24
     epochs: int = 8
@@ -69,7 +74,8 @@ class StudySpec:
             content = json.loads(text)
             for key in ("target_overrides", "recipe"):
                 content[key] = tuple((name, value) for name, value in content[key])
-            content["targets"] = tuple(content["targets"])
+            for key in ("targets", "target_names", "target_labels"):
+                content[key] = tuple(content[key])
             content["objectives"] = tuple(Objective(**item) for item in content["objectives"])
             content["constraints"] = tuple(Constraint(**item) for item in content["constraints"])
             return cls(**content)

@@ -1,0 +1,89 @@
+"""``nas show``: the trials of a study, or one trial."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from nas.cli.options import json_option, split_trial, store_option
+from nas.cli.output import count, duration, latency, print_json, print_table, trial_json
+
+if TYPE_CHECKING:
+    from nas.search.study import StudySpec
+    from nas.store import Store, TrialRecord
+
+
+@click.command("show")
+@click.argument("what", metavar="STUDY[#TRIAL]")
+@store_option
+@json_option
+def command(what: str, store: str, as_json: bool) -> None:
+    """Show a study's trials, or one trial: STUDY or STUDY#TRIAL."""
+    from nas.search.study import StudySpec
+    from nas.store import Store
+
+    study, number = split_trial(what)
+    with Store.open(store, create=False, read_only=True) as opened:
+        spec = StudySpec.from_json(opened.study(study).spec)
+        if number is None:
+            _show_study(opened, spec, as_json)
+        else:
+            _show_trial(opened, spec, number, as_json)
+
+
+def _show_study(store: Store, spec: StudySpec, as_json: bool) -> None:
+    from nas.report.describe import describe
+    from nas.studies.front import target_names
+
+    trials = store.trials(spec.name)
+    names = target_names(spec)
+    if as_json:
+        print_json({"study": spec.name, "trials": [trial_json(trial, names) for trial in trials]})
+        return
+    objectives = [objective.name for objective in spec.objectives]
+    rows = [
+        (
+            trial.number,
+            trial.state,
+            *(f"{trial.metrics[name]:.4g}" if name in trial.metrics else "–" for name in objectives),
+            duration(trial.seconds) if trial.seconds is not None else "–",
+            trial.error.splitlines()[0] if trial.error else describe(trial.architecture),
+        )
+        for trial in trials
+    ]
+    print_table((">trial", "state", *(f">{name}" for name in objectives), ">time", "network or error"), rows)
+
+
+def _show_trial(store: Store, spec: StudySpec, number: int, as_json: bool) -> None:
+    from nas.studies.front import target_names
+
+    trial = store.trial(spec.name, number)
+    steps = store.steps(spec.name, number)
+    if as_json:
+        history = [{"step": step, "metrics": dict(metrics)} for step, metrics in steps]
+        print_json({**trial_json(trial, target_names(spec)), "study": spec.name, "steps": history})
+        return
+    _print_trial(trial)
+    if steps:
+        names = sorted({name for _, metrics in steps for name in metrics})
+        rows = [(step, *(f"{m[name]:.4g}" if name in m else "–" for name in names)) for step, m in steps]
+        print_table((">step", *(f">{name}" for name in names)), rows)
+
+
+def _print_trial(trial: TrialRecord) -> None:
+    from nas.report.describe import describe
+
+    click.echo(f"{trial.study}#{trial.number}: {trial.state}, {trial.fidelity} epochs, seed {trial.seed}")
+    click.echo(f"architecture {trial.architecture.hash[:12]}: {describe(trial.architecture)}")
+    for cost in trial.costs:
+        click.echo(
+            f"{cost.target}: {latency(cost)}, {cost.kind} {cost.tier}; {count(cost.params)} params, "
+            f"{count(cost.macs)} MACs, peak memory {count(cost.peak_memory_bytes)}B, {cost.energy_mj:.3g} mJ"
+        )
+    if trial.error:
+        click.echo(f"error: {trial.error}")
+        if trial.traceback:
+            click.echo(trial.traceback)
+    rows = [(name, value) for name, value in trial.architecture.values().items()]
+    print_table(("decision", "choice"), rows)

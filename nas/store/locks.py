@@ -1,0 +1,153 @@
+"""Locks that the operating system or the server gives back when their holder dies."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import random
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine, text
+
+from nas.errors import StoreError
+
+_held: set[Path] = set()
+_guard = threading.Lock()
+
+
+class Lock(Protocol):
+    """A lock that is held until it is released, or until this process ends."""
+
+    def release(self) -> None:
+        """Gives the lock back; further calls do nothing."""
+        ...
+
+
+class FileLock:
+    """An exclusive lock on a small file beside the store, which names its holder.
+
+    POSIX record locks are used since a forked child does not inherit them: no worker that outlives a killed
+    driver keeps its study locked. They do not exclude threads of one process, therefore `_held`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._descriptor: int | None = None
+
+    def acquire(self, seconds: float = 0.0) -> None:
+        """Takes the lock, waiting up to `seconds`; raises BlockingIOError(holder) where another has it."""
+        deadline = time.monotonic() + seconds
+        while not self._try():
+            if time.monotonic() >= deadline:
+                raise BlockingIOError(self._holder())
+            time.sleep(random.uniform(0.002, 0.02))
+
+    def _try(self) -> bool:
+        with _guard:
+            if self.path in _held:  # opening and closing the file again would drop the lock
+                return False
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            if not _locked_in_place(descriptor, self.path):
+                os.close(descriptor)
+                return False
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, holder_name().encode(), 0)
+            self._descriptor = descriptor
+            _held.add(self.path)
+            return True
+
+    def _holder(self) -> str:
+        with _guard:
+            if self.path in _held:
+                return holder_name()
+            try:
+                return self.path.read_text(errors="replace")[:200].strip() or "another process"
+            except OSError:
+                return "another process"
+
+    def release(self) -> None:
+        """Gives the lock back and removes its file."""
+        with _guard:
+            if self._descriptor is None:
+                return
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+            os.close(self._descriptor)
+            self._descriptor = None
+            _held.discard(self.path)
+
+
+def _locked_in_place(descriptor: int, path: Path) -> bool:
+    """Locks the open file; False where another holds it, or has removed it meanwhile."""
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(descriptor).st_ino == path.stat().st_ino
+    except OSError:
+        return False
+
+
+def holder_name() -> str:
+    """How this process is named in the message another one shows."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+class AdvisoryLock:
+    """A PostgreSQL advisory lock on a connection of its own; the server frees it when that closes."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        self._name = name
+        self._connection: Connection | None = None
+
+    def acquire(self) -> None:
+        """Takes the lock; raises BlockingIOError(holder) where another session has it."""
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection.detach()
+        key = advisory_key(connection, self._name)
+        connection.execute(
+            text("SELECT set_config('application_name', :name, false)"), {"name": f"nas {holder_name()}"[:63]}
+        )
+        if connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar_one():
+            self._connection = connection
+            return
+        holder = connection.execute(_HOLDER, {"key": key}).scalar()
+        connection.close()
+        raise BlockingIOError((holder or "another process").removeprefix("nas "))
+
+    def release(self) -> None:
+        """Closes the connection, and with it the lock."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+_HOLDER = text(
+    "SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE locktype = 'advisory' AND granted"
+    " AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = :key LIMIT 1"
+)
+
+
+def advisory_key(connection: Connection, name: str) -> int:
+    """The 64-bit key of a lock of this name in the schema the connection works in."""
+    schema = connection.execute(text("SELECT current_schema()")).scalar()
+    digest = hashlib.sha256(f"nas:{schema}:{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def claim(engine: Engine, path: Path | None, study: str) -> Lock:
+    """The lock of one study, taken; StoreError names who runs the study where it is taken already."""
+    lock: FileLock | AdvisoryLock
+    lock = AdvisoryLock(engine, f"study:{study}") if path is None else FileLock(Path(f"{path}.{study}.lock"))
+    try:
+        lock.acquire()
+    except BlockingIOError as error:
+        raise StoreError(f"study {study!r} is being run by {error}. Wait for it, or end it and resume.") from None
+    except OSError as error:
+        raise StoreError(f"cannot lock study {study!r}: {error.strerror}: {path}.{study}.lock") from None
+    return lock

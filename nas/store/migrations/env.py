@@ -1,0 +1,14 @@
+"""Alembic's environment: runs the migrations on the connection, and in the transaction, that the caller holds."""
+
+from alembic import context
+
+from nas.store.schema import VERSION_TABLE, metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    version_table=VERSION_TABLE,
+    render_as_batch=True,
+    transactional_ddl=True,
+)
+context.run_migrations()

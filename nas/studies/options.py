@@ -1,0 +1,134 @@
+"""What a user asks a search for, turned into a checked StudySpec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.costs.cost import COST_NAMES
+from nas.errors import UnknownNameError, UsageError
+from nas.search.objective import Constraint, Objective
+from nas.search.study import StudySpec, check_name
+
+if TYPE_CHECKING:
+    from nas.costs.target import Target
+    from nas.plugins.registry import Registry
+    from nas.spaces.space import Space
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """The options of ``nas search``, as written; None leaves the choice to the defaults.
+
+    `study` of None makes a name from space and target. `objectives` of nothing are accuracy, and latency on
+    each target.
+    """
+
+    space: str = "mobile"
+    targets: tuple[str, ...] = ("a100",)
+    data: str = "digits"
+    objectives: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    searcher: str = "evolution"
+    cost_model: str = "roofline"
+    trials: int = 24
+    epochs: int = 8
+    seed: int = 0
+    study: str | None = None
+    precision: str | None = None
+    batch_size: int | None = None
+    runtime: str | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_options(options: SearchOptions, registry: Registry) -> tuple[StudySpec, Space]:
+    """The checked settings and the loaded space; every mistake is an InputError, and nothing is written.
+
+    The study's name may still be empty of meaning: `data_fingerprint` is filled when the data is opened.
+    """
+    from nas.spaces import load_space
+
+    space = load_space(options.space, registry)
+    overrides = _target_overrides(options)
+    targets = resolve_targets(options.targets, overrides, registry)
+    registry.searchers[options.searcher]
+    registry.cost_models[options.cost_model]
+    metrics = registry.tasks[options.data.partition(":")[0]].metrics
+    objectives = _objectives(options.objectives, targets)
+    constraints = tuple(Constraint.parse(text) for text in options.constraints)
+    check_cost_names((o.name for o in objectives), targets, metrics, "objective")
+    check_cost_names((c.name for c in constraints), targets, metrics, "constraint")
+    spec = StudySpec(
+        name=_study_name(options, space.name),
+        space=options.space,
+        space_text=space.text,
+        targets=options.targets,
+        target_names=tuple(target.name for target in targets),
+        target_labels=tuple(target.label for target in targets),
+        objectives=objectives,
+        constraints=constraints,
+        target_overrides=tuple(sorted(overrides.items())),
+        cost_model=options.cost_model,
+        data=options.data,
+        recipe=tuple(sorted(options.recipe.items())),
+        searcher=options.searcher,
+        trials=options.trials,
+        epochs=options.epochs,
+        seed=options.seed,
+    )
+    return spec, space
+
+
+def resolve_targets(
+    references: Iterable[str], overrides: Mapping[str, Any], registry: Registry
+) -> tuple[Target, ...]:
+    """Every target with the overrides of the study; two of one name are refused."""
+    from nas.costs import resolve_target
+
+    targets = tuple(resolve_target(reference, registry, **overrides) for reference in references)
+    names = [target.name for target in targets]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"--target {name} is given twice")
+    return targets
+
+
+def cost_names(targets: Iterable[Target]) -> tuple[str, ...]:
+    """Every name under which a cost may be asked for: ``latency``, ``latency@a100``, ``params``, ..."""
+    qualified = (f"{cost}@{target.name}" for target in targets for cost in COST_NAMES)
+    return (*COST_NAMES, *qualified)
+
+
+def check_cost_names(names: Iterable[str], targets: tuple[Target, ...], metrics: tuple[str, ...], kind: str) -> None:
+    """Raises UnknownNameError for a name that is neither a cost of these targets nor a metric of the task."""
+    known = {*cost_names(targets), *metrics}
+    seen: set[str] = set()
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(kind, name, known)
+        if kind == "objective" and name in seen:
+            raise UsageError(f"objective {name!r} is given twice")
+        seen.add(name)
+
+
+def _objectives(texts: tuple[str, ...], targets: tuple[Target, ...]) -> tuple[Objective, ...]:
+    if texts:
+        return tuple(Objective.parse(text) for text in texts)
+    if len(targets) == 1:
+        return (Objective.parse("accuracy"), Objective.parse("latency"))
+    return (Objective.parse("accuracy"), *(Objective.parse(f"latency@{target.name}") for target in targets))
+
+
+def _target_overrides(options: SearchOptions) -> dict[str, Any]:
+    given = {"precision": options.precision, "batch_size": options.batch_size, "runtime": options.runtime}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _study_name(options: SearchOptions, space_name: str) -> str:
+    if options.study is not None:
+        return check_name(options.study)
+    target = Path(options.targets[0]).stem if options.targets else "any"
+    plain = "".join(c if c.isalnum() or c in "._-" else "-" for c in f"{space_name}-{target}".lower())
+    return plain.strip("-._")[:56] or "study"

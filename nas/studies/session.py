@@ -1,0 +1,207 @@
+"""A study being run: everything a StudySpec names, built and wired together."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas import __version__
+from nas.errors import DataError, PluginError, UsageError
+from nas.search.events import LoopEvent, TrialEnded
+from nas.search.study import StudySpec
+from nas.search.trial import TrialResult, TrialState
+from nas.studies.costing import StudyCosts, known_prices
+from nas.studies.options import resolve_targets
+
+if TYPE_CHECKING:
+    from nas.plugins import Registry
+    from nas.search.contracts import Runner
+    from nas.search.loop import StudyLoop
+    from nas.spaces import Space
+    from nas.store import Store
+
+Listener = Callable[[LoopEvent], None]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A study in its store, ready to run; `artifacts` is the folder that holds its trials' files."""
+
+    spec: StudySpec
+    space: Space
+    store: Store
+    registry: Registry
+    artifacts: Path
+
+    def run(self, runner: Runner, listener: Listener | None = None) -> StudyLoop:
+        """Runs the trials that are left; other processes cannot run the same study meanwhile."""
+        from nas.training import TrainingEvaluator, recipe_from
+
+        evaluator = TrainingEvaluator(
+            self.spec.data, recipe_from(dict(self.spec.recipe)), minimum_map=self.spec.minimum_map
+        )
+        with ExitStack() as stack:
+            stack.enter_context(self.store.claim_study(self.spec.name))
+            loop = self._loop(listener)
+            loop.resume()
+            runner.run(loop, evaluator)
+        return loop
+
+    def _loop(self, listener: Listener | None) -> StudyLoop:
+        from nas.costs import CostTable
+        from nas.search.loop import StudyLoop
+        from nas.search.searcher import SearcherSetup
+
+        spec = self.spec
+        targets = resolve_targets(spec.targets, dict(spec.target_overrides), self.registry)
+        table = CostTable(self.space, targets, registry=self.registry, model=spec.cost_model)
+        known = known_prices(spec, table)
+        setup = SearcherSetup(self.space, spec.objectives, known, spec.constraints, spec.seed, spec.trials)
+
+        def heard(event: LoopEvent) -> None:
+            self._keep(event)
+            if listener is not None:
+                listener(event)
+
+        return StudyLoop(
+            space=self.space,
+            searcher=self.registry.searchers[spec.searcher].create(setup),
+            objectives=spec.objectives,
+            known=known,
+            constraints=spec.constraints,
+            trials=spec.trials,
+            fidelity=spec.epochs,
+            seed=spec.seed,
+            store=self.store,
+            study=spec.name,
+            directory=self.artifacts,
+            costs=StudyCosts(table, targets),
+            listener=heard,
+        )
+
+    def _keep(self, event: LoopEvent) -> None:
+        """Records the weights of an ended trial, then tells the plugins."""
+        if not isinstance(event, TrialEnded):
+            return
+        weights = self.artifacts / str(event.result.number) / "weights.safetensors"
+        if event.result.state is TrialState.FINISHED and weights.is_file():
+            digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+            self.store.add_artifact(
+                self.spec.name, event.result.number, "weights", str(weights), digest, weights.stat().st_size
+            )
+        self._notify(event.result)
+
+    def _notify(self, result: TrialResult) -> None:
+        for warning in self.registry.manager.notify("nas_trial_finished", study=self.spec.name, result=result):
+            sys.stderr.write(f"warning: {warning}\n")
+
+
+def artifacts_folder(store_url: str, given: str | None, study: str) -> Path:
+    """Where the files of a study's trials go: beside a SQLite store, else in the current folder."""
+    if given is not None:
+        return Path(given) / study
+    path = store_url.removeprefix("sqlite:///")
+    beside = Path(path).parent if "://" not in path else Path()
+    return beside / "nas-artifacts" / study
+
+
+def create_session(
+    spec: StudySpec, space: Space, store_url: str, registry: Registry, artifacts: str | None = None, *, named: bool
+) -> Session:
+    """Opens the data and the store and creates the study; where it exists with equal settings, goes on with it.
+
+    `named` says that the user chose the name: then a study of other settings is an error; otherwise the next
+    free name is taken. Everything that can be wrong with the input is found before anything is written.
+    """
+    from nas.store import Store
+    from nas.training import open_task, recipe_from
+
+    recipe_from(dict(spec.recipe))
+    spec = replace(spec, data_fingerprint=open_task(spec.data, registry).fingerprint)
+    store = Store.open(store_url)
+    try:
+        existing = {record.name: record.spec for record in store.studies()}
+        if not named:
+            spec = replace(spec, name=_free_name(spec.name, existing))
+        if spec.name in existing:
+            _check_same(spec, StudySpec.from_json(existing[spec.name]))
+            store.update_study_spec(spec.name, spec.to_json())
+        else:
+            _create(store, spec, registry, space)
+    except BaseException:
+        store.close()
+        raise
+    return Session(spec, space, store, registry, artifacts_folder(store_url, artifacts, spec.name))
+
+
+def _create(store: Store, spec: StudySpec, registry: Registry, space: Space) -> None:
+    from datetime import UTC, datetime
+
+    from nas.store import StudyRecord
+
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    store.create_study(StudyRecord(spec.name, spec.to_json(), created, __version__))
+    store.record_plugins(spec.name, [plugin for plugin in registry.manager.plugins if plugin.is_loaded])
+
+
+def open_session(
+    name: str, store_url: str, registry: Registry, artifacts: str | None = None, *, trials: int | None = None
+) -> Session:
+    """The session of a stored study; `trials` sets a new total budget.
+
+    Raises DataError where the data is no longer what the study began with, PluginError where a plugin that
+    the study used is missing.
+    """
+    from nas.spaces import parse_space
+    from nas.store import Store
+    from nas.training import open_task
+
+    store = Store.open(store_url, create=False)
+    try:
+        spec = StudySpec.from_json(store.study(name).spec)
+        _check_plugins(store, spec, registry)
+        space = parse_space(spec.space_text, registry.blocks, origin=spec.space)
+        found = open_task(spec.data, registry).fingerprint
+        if found != spec.data_fingerprint:
+            raise DataError(f"the data {spec.data!r} changed since study {name!r} began: start a new study")
+        if trials is not None and trials != spec.trials:
+            spec = replace(spec, trials=trials)
+            store.update_study_spec(name, spec.to_json())
+    except BaseException:
+        store.close()
+        raise
+    return Session(spec, space, store, registry, artifacts_folder(store_url, artifacts, name))
+
+
+def _check_plugins(store: Store, spec: StudySpec, registry: Registry) -> None:
+    """Names the plugins a study used that are not loaded now, where its space needs them."""
+    loaded = {plugin.name for plugin in registry.manager.plugins if plugin.is_loaded}
+    missing = [plugin for plugin in store.plugins(spec.name) if plugin.name not in loaded]
+    needed = [plugin for plugin in missing if plugin.name not in ("exporters",)]
+    if needed:
+        names = ", ".join(str(plugin) for plugin in needed)
+        raise PluginError(f"study {spec.name!r} was made with {names}, not loaded now: install it, or see 'nas plugins'")
+
+
+def _check_same(wanted: StudySpec, stored: StudySpec) -> None:
+    differences = stored.differences(wanted)
+    if differences:
+        raise UsageError(
+            f"study {wanted.name!r} exists with other settings ({'; '.join(differences)}).\n"
+            f"Go on with it by 'nas resume {wanted.name}', or choose another --study name."
+        )
+
+
+def _free_name(name: str, taken: object) -> str:
+    assert isinstance(taken, dict)
+    if name not in taken:
+        return name
+    number = 2
+    while f"{name}-{number}" in taken:
+        number += 1
+    return f"{name}-{number}"
