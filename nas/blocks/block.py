@@ -39,7 +39,7 @@ class Block:
 
     def builder(self) -> Callable[..., Any]:
         """The callable that builds the module; imports it where it was given by name."""
-        return resolve(self.build) if isinstance(self.build, str) else self.build  # type: ignore[no-any-return]
+        return resolve(self.build) if isinstance(self.build, str) else self.build
 
     def accepts(self, signature: Signature, width: int | None, stride: int, knobs: Mapping[str, Any]) -> bool:
         """Whether these knob values fit this signature."""

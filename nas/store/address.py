@@ -31,9 +31,12 @@ class Address:
         return self.url.render_as_string(hide_password=False)
 
     def scrub(self, message: str) -> str:
-        """A driver's message without the password."""
-        password = self.url.password
-        return message.replace(str(password), "***") if password else message
+        """A driver's message without the passwords."""
+        secrets = [self.url.password, *(v for k, v in self.url.query.items() if _SECRET.match(f"?{k}="))]
+        for secret in secrets:
+            if isinstance(secret, str) and secret:
+                message = message.replace(secret, "***")
+        return message
 
 
 def mask(reference: str) -> str:
@@ -48,7 +51,7 @@ def mask(reference: str) -> str:
 
 
 def parse_address(reference: str | Path) -> Address:
-    """The address behind a plain path, ``sqlite:///FILE`` or ``postgresql://...``; raises StoreError otherwise."""
+    """The address behind a plain path, ``sqlite:///FILE`` or ``postgresql://...``; else StoreError."""
     text = str(reference)
     if not text.strip():
         raise StoreError("the store has no name: give a file or a URL, e.g. --store nas.db")
@@ -59,13 +62,17 @@ def parse_address(reference: str | Path) -> Address:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise StoreError(f"cannot read the store URL {mask(text)}; is every special character %-escaped?") from None
+        raise StoreError(
+            f"cannot read the store URL {mask(text)}; is every special character %-escaped?"
+        ) from None
     if url.drivername in ("sqlite", "sqlite+pysqlite"):
         return _sqlite_address(url)
     if url.drivername in _POSTGRES:
         return Address(url.set(drivername="postgresql+psycopg"), mask(text))
     scheme = mask(text).partition("://")[0]
-    raise StoreError(f"a store of kind {scheme!r} is not supported; use a file, or postgresql://USER@HOST/DATABASE")
+    raise StoreError(
+        f"a store of kind {scheme!r} is not supported; use a file, or postgresql://USER@HOST/DATABASE"
+    )
 
 
 def _sqlite_address(url: URL) -> Address:
@@ -75,4 +82,6 @@ def _sqlite_address(url: URL) -> Address:
 
 
 def _file_address(path: Path) -> Address:
-    return Address(URL.create("sqlite", database=str(path)), mask(str(path)), path)
+    # Absolute, since the current folder may change while the store is open.
+    whole = path.absolute()
+    return Address(URL.create("sqlite", database=str(whole)), mask(str(path)), whole)

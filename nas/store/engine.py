@@ -20,7 +20,9 @@ CONNECT_SECONDS = 10
 _NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "afs", "lustre", "beegfs", "ceph", "gpfs")
 
 
-def open_engine(address: Address, *, create: bool, read_only: bool, busy_seconds: float = BUSY_SECONDS) -> Engine:
+def open_engine(
+    address: Address, *, create: bool, read_only: bool, busy_seconds: float = BUSY_SECONDS
+) -> Engine:
     """An engine for this address; a SQLite file is made only with `create`."""
     if address.path is None:
         return _postgres_engine(address, read_only)
@@ -40,7 +42,9 @@ def check_file(address: Address, *, create: bool, read_only: bool) -> None:
     assert path is not None
     try:
         if path.is_dir():
-            raise StoreError(f"{shown} is a folder; a store is a file: give one inside it, e.g. {shown.rstrip('/')}/nas.db")
+            raise StoreError(
+                f"{shown} is a folder; a store is a file: give one inside it, e.g. {shown.rstrip('/')}/nas.db"
+            )
         if not path.parent.is_dir():
             raise StoreError(f"the folder of the store {shown} does not exist; make it first")
         exists = path.exists()
@@ -50,6 +54,10 @@ def check_file(address: Address, *, create: bool, read_only: bool) -> None:
         raise StoreError(f"there is no store {shown}; `nas search` makes one, --store names another")
     if exists and not path.is_file():
         raise StoreError(f"{shown} is not a regular file and cannot be a store")
+    if exists and path.stat().st_size == 1:  # SQLite takes such a file for an empty one and overwrites it
+        raise StoreError(
+            f"{shown} is not a nas store: the file is not a database. Give another with --store."
+        )
     if exists and not os.access(path, os.R_OK, effective_ids=_effective()):
         raise StoreError(f"the store {shown} cannot be read: permission denied")
     if read_only:
@@ -66,13 +74,14 @@ def _effective() -> bool:
 
 def _sqlite_engine(path: Path, query: str, busy_seconds: float) -> Engine:
     uri = f"{path.absolute().as_uri()}?{query}"
+    synchronous = "NORMAL" if journal_mode(path) == "WAL" else "FULL"
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
             uri, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False
         )
         # trusted_schema=OFF: a stranger's file must not call functions from its triggers and views.
-        for pragma in ("foreign_keys=ON", "synchronous=NORMAL", "trusted_schema=OFF"):
+        for pragma in ("foreign_keys=ON", f"synchronous={synchronous}", "trusted_schema=OFF"):
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
@@ -104,13 +113,13 @@ def _readable(engine: Engine) -> bool:
 
 
 def _immutable_engine(address: Address, busy_seconds: float) -> Engine:
-    """Reads the file as one that nobody changes: right where its folder is read-only and no journal is left."""
+    """Reads the file as one that nobody changes: right in a read-only folder without a journal."""
     assert address.path is not None
     journal = Path(f"{address.path}-wal")
     if journal.exists() and journal.stat().st_size:
         raise StoreError(
-            f"{address.display} was not closed and its folder is read-only: copy it together with {journal.name}"
-            " to a folder you can write"
+            f"{address.display} was not closed and its folder is read-only: copy it together with"
+            f" {journal.name} to a folder you can write"
         )
     return _sqlite_engine(address.path, "mode=ro&immutable=1", busy_seconds)
 
@@ -138,7 +147,7 @@ def _postgres_engine(address: Address, read_only: bool) -> Engine:
 
 
 def journal_mode(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """WAL, or the slower DELETE where the file lies on a network file system, whose locks WAL cannot trust."""
+    """WAL, or the slower DELETE on a network file system, where WAL's shared memory does not work."""
     try:
         lines = [line.split() for line in mounts.read_text().splitlines()]
     except OSError:

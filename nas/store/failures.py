@@ -14,10 +14,13 @@ from nas.store.address import Address
 
 # Prefixes of SQLite's error names; the first match counts.
 _SQLITE = (
-    ("SQLITE_NOTADB", "{where} is not a nas store: the file is not a database. Give another file with --store."),
+    (
+        "SQLITE_NOTADB",
+        "{where} is not a nas store: the file is not a database. Give another file with --store.",
+    ),
     (
         "SQLITE_CORRUPT",
-        "{where} is damaged (truncated or overwritten). Restore a copy, or see `.recover` of the sqlite3 program.",
+        "{where} is damaged (truncated or overwritten). Restore a copy, or try `.recover` of sqlite3.",
     ),
     ("SQLITE_BUSY", "{where} is locked by another program. Try again when that is done."),
     ("SQLITE_LOCKED", "{where} is locked by another program. Try again when that is done."),

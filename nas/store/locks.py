@@ -128,8 +128,9 @@ class AdvisoryLock:
 
 
 _HOLDER = text(
-    "SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE locktype = 'advisory' AND granted"
-    " AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = :key LIMIT 1"
+    "SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid)"
+    " WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+    " AND (classid::bigint << 32) | objid::bigint = :key LIMIT 1"
 )
 
 
@@ -143,11 +144,19 @@ def advisory_key(connection: Connection, name: str) -> int:
 def claim(engine: Engine, path: Path | None, study: str) -> Lock:
     """The lock of one study, taken; StoreError names who runs the study where it is taken already."""
     lock: FileLock | AdvisoryLock
-    lock = AdvisoryLock(engine, f"study:{study}") if path is None else FileLock(Path(f"{path}.{study}.lock"))
+    lock = AdvisoryLock(engine, f"study:{study}") if path is None else FileLock(lock_path(path, study))
     try:
         lock.acquire()
     except BlockingIOError as error:
-        raise StoreError(f"study {study!r} is being run by {error}. Wait for it, or end it and resume.") from None
+        raise StoreError(
+            f"study {study!r} is being run by {error}. Wait for it, or end it and resume."
+        ) from None
     except OSError as error:
-        raise StoreError(f"cannot lock study {study!r}: {error.strerror}: {path}.{study}.lock") from None
+        raise StoreError(f"cannot lock study {study!r} beside {path}: {error.strerror}") from None
     return lock
+
+
+def lock_path(store: Path, name: str = "") -> Path:
+    """The lock file of a store, or of one study in it; the same for every link to the store."""
+    real = store.resolve()
+    return real.with_name(f"{real.name}.{name}.lock" if name else f"{real.name}.lock")

@@ -12,7 +12,7 @@ from nas.spaces.architecture import Architecture
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study as the store knows it: its name, its settings as JSON, when and by which version it was made."""
+    """A study: its name, its settings as JSON, when and by which version of nas it was made."""
 
     name: str
     spec: str

@@ -1,6 +1,6 @@
 """The tables: flat, documented, readable by pandas, DuckDB and Datasette.
 
-The migrations build them (a test holds both equal); `docs/store.md` lists every column from the `doc` texts here.
+The migrations build them (a test holds both equal); `docs/store.md` lists the `doc` texts of all columns.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ study = Table(
 architecture = Table(
     "architecture",
     metadata,
-    Column("hash", Text, primary_key=True, doc="SHA-256 (hex) of the canonical resolved network: its identity."),
+    Column(
+        "hash", Text, primary_key=True, doc="SHA-256 (hex) of the canonical resolved network: its identity."
+    ),
     Column("content", Text, nullable=False, doc="The network and the choices that led to it, as JSON."),
     Column("created", Text, nullable=False, doc="When the store first met it, UTC, ISO 8601."),
     info={"doc": "One row for each distinct network; studies share them."},
@@ -68,7 +70,9 @@ trial = Table(
         nullable=False,
         doc="What is evaluated: architecture.hash.",
     ),
-    Column("variant", Text, doc="JSON of the architecture where this study spells it in another way; else NULL."),
+    Column(
+        "variant", Text, doc="JSON of the architecture where this study spells it in another way; else NULL."
+    ),
     Column("fidelity", Integer, nullable=False, doc="Number of steps (epochs in training) asked for."),
     Column("seed", BigInteger, nullable=False, doc="Seed of the evaluation."),
     Column("attempt", Integer, nullable=False, doc="Counts from 1; grows when a lost trial is run again."),
@@ -77,7 +81,9 @@ trial = Table(
     Column("created", Text, nullable=False, doc="When it was queued, UTC, ISO 8601."),
     Column("started", Text, doc="When its present attempt started, UTC, ISO 8601."),
     Column("finished", Text, doc="When it ended, in whatever state, UTC, ISO 8601."),
-    Column("seconds", Double, doc="How long the evaluation took, by the runner's monotonic clock, in seconds."),
+    Column(
+        "seconds", Double, doc="How long the evaluation took, by the runner's monotonic clock, in seconds."
+    ),
     Column("error", Text, doc="Why it failed or is infeasible, one line."),
     Column("traceback", Text, doc="The traceback of the failure; may be empty."),
     UniqueConstraint("study_id", "number"),
@@ -102,7 +108,9 @@ metric = Table(
 cost = Table(
     "cost",
     metadata,
-    Column("study_id", ForeignKey("study.id"), primary_key=True, doc="The study that names the target: study.id."),
+    Column(
+        "study_id", ForeignKey("study.id"), primary_key=True, doc="The study that names the target: study.id."
+    ),
     Column(
         "architecture_hash",
         ForeignKey("architecture.hash"),
@@ -114,15 +122,21 @@ cost = Table(
     Column("tier", Text, nullable=False, doc="What the figure rests on; T0 is the datasheet alone."),
     Column("model", Text, nullable=False, doc="Cost model and the version of its numbers."),
     Column("latency_ms", Double, nullable=False, doc="Latency of one batch, in milliseconds."),
-    Column("low_ms", Double, nullable=False, doc="Lower end of the latency's 90 % interval, in milliseconds."),
-    Column("high_ms", Double, nullable=False, doc="Upper end of the latency's 90 % interval, in milliseconds."),
+    Column(
+        "low_ms", Double, nullable=False, doc="Lower end of the latency's 90 % interval, in milliseconds."
+    ),
+    Column(
+        "high_ms", Double, nullable=False, doc="Upper end of the latency's 90 % interval, in milliseconds."
+    ),
     Column("peak_memory_bytes", BigInteger, nullable=False, doc="Peak memory, in bytes."),
     Column("energy_mj", Double, nullable=False, doc="Energy of one batch, in millijoules."),
     Column("params", BigInteger, nullable=False, doc="Parameters of the deployed form."),
     Column("macs", BigInteger, nullable=False, doc="Multiply-adds for one sample."),
     Column("bytes_moved", BigInteger, nullable=False, doc="Bytes read and written by all operators."),
     Column("activation_bytes", BigInteger, nullable=False, doc="Bytes of all activations."),
-    Column("unknown_operators", Text, nullable=False, doc="Operators without a rule of their own, a JSON list."),
+    Column(
+        "unknown_operators", Text, nullable=False, doc="Operators without a rule of their own, a JSON list."
+    ),
     Column("created", Text, nullable=False, doc="When it was stored, UTC, ISO 8601."),
     info={"doc": "What an architecture takes on each target of a study."},
     sqlite_with_rowid=False,
@@ -145,7 +159,9 @@ artifact = Table(
 plugin = Table(
     "plugin",
     metadata,
-    Column("study_id", ForeignKey("study.id"), primary_key=True, doc="The study it was installed for: study.id."),
+    Column(
+        "study_id", ForeignKey("study.id"), primary_key=True, doc="The study it was installed for: study.id."
+    ),
     Column("distribution", Text, primary_key=True, doc="The package that brings it."),
     Column("version", Text, primary_key=True, doc="Version of the package."),
     Column("name", Text, primary_key=True, doc="Name of the plugin, that of its entry point."),

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from nas.errors import StoreError
 from nas.store.address import Address
 from nas.store.engine import BUSY_SECONDS, journal_mode, raw_connection, writing
-from nas.store.locks import FileLock, advisory_key
+from nas.store.locks import FileLock, advisory_key, lock_path
 from nas.store.schema import APPLICATION_ID, SCHEMA_VERSION, VERSION_TABLE, metadata
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -56,9 +56,12 @@ def read_version(connection: Connection, address: Address) -> str | None:
     if VERSION_TABLE not in tables or mark != APPLICATION_ID:
         shown = f" (it has a table {min(tables)!r:.80})" if tables else ""
         raise StoreError(
-            f"{address.display} is a database of another program{shown}, not a nas store. Give another with --store."
+            f"{address.display} is a database of another program{shown}, not a nas store."
+            " Give another with --store."
         )
     version = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
+    if version is None:
+        raise StoreError(f"{address.display} is damaged: it has no schema version. Restore a copy.")
     return _checked(str(version), tables, address)
 
 
@@ -67,12 +70,14 @@ def _checked(version: str, tables: set[str], address: Address) -> str:
         from nas import __version__
 
         raise StoreError(
-            f"{address.display} was written by a newer nas: its schema is {version:.40}, nas {__version__} knows"
-            f" {SCHEMA_VERSION}. Install the newer nas to read it."
+            f"{address.display} was written by a newer nas: its schema is {version:.40}, nas {__version__}"
+            f" knows {SCHEMA_VERSION}. Install the newer nas to read it."
         )
     missing = sorted(set(metadata.tables) - tables)
     if version == SCHEMA_VERSION and missing:
-        raise StoreError(f"{address.display} is damaged: the table {missing[0]!r} is missing. Restore a copy.")
+        raise StoreError(
+            f"{address.display} is damaged: the table {missing[0]!r} is missing. Restore a copy."
+        )
     return version
 
 
@@ -85,7 +90,7 @@ def _upgrade_postgres(engine: Engine, address: Address) -> None:
 
 
 def _upgrade_sqlite(engine: Engine, address: Address, path: Path) -> None:
-    lock = FileLock(Path(f"{path}.lock"))
+    lock = FileLock(lock_path(path))
     try:
         lock.acquire(BUSY_SECONDS)
     except BlockingIOError as error:
@@ -107,7 +112,7 @@ def _set_journal(engine: Engine, mode: str) -> None:
         try:
             with raw_connection(engine) as connection:
                 connection.execute(f"PRAGMA journal_mode={mode}").fetchone()
-            return
+                return
         except sqlite3.OperationalError as error:
             if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
                 raise

@@ -59,7 +59,9 @@ def _trials() -> None:
         sa.Column("traceback", sa.Text()),
         sa.PrimaryKeyConstraint("id", name="pk_trial"),
         sa.ForeignKeyConstraint(["study_id"], ["study.id"], name="fk_trial_study_id"),
-        sa.ForeignKeyConstraint(["architecture_hash"], ["architecture.hash"], name="fk_trial_architecture_hash"),
+        sa.ForeignKeyConstraint(
+            ["architecture_hash"], ["architecture.hash"], name="fk_trial_architecture_hash"
+        ),
         sa.UniqueConstraint("study_id", "number", name="uq_trial_study_id_number"),
         sa.UniqueConstraint(
             "study_id",
@@ -109,7 +111,9 @@ def _metrics_and_costs() -> None:
         sa.Column("created", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("study_id", "architecture_hash", "target", "kind", name="pk_cost"),
         sa.ForeignKeyConstraint(["study_id"], ["study.id"], name="fk_cost_study_id"),
-        sa.ForeignKeyConstraint(["architecture_hash"], ["architecture.hash"], name="fk_cost_architecture_hash"),
+        sa.ForeignKeyConstraint(
+            ["architecture_hash"], ["architecture.hash"], name="fk_cost_architecture_hash"
+        ),
         sqlite_with_rowid=False,
     )
 

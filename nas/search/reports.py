@@ -1,7 +1,8 @@
-"""What one trial reports, as a worker sees it."""
+"""What one trial reports while it runs, wherever that is."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -9,12 +10,17 @@ from collections.abc import Callable, Iterator
 from nas.search.contracts import Evaluator
 from nas.search.trial import Failed, Finished, Progress, Report, Started, TrialRequest
 
+STEP = "step"
+"""The metric by which an evaluator that resumes a trial says which step it has just done."""
 
-def trial_reports(request: TrialRequest, find_evaluator: Callable[[], Evaluator], host: str) -> Iterator[Report]:
-    """Yields Started, a Progress for each step, then Finished or Failed.
 
-    The evaluator is found after Started was yielded, so that an evaluator which cannot be loaded here is a
-    Failed trial like any other. Closing this iterator closes the evaluator.
+def trial_reports(
+    request: TrialRequest, find_evaluator: Callable[[], Evaluator], host: str
+) -> Iterator[Report]:
+    """Yields Started, a Progress for each step, then Finished or Failed; closing it closes the evaluator.
+
+    Steps are counted from 1, or from the number the evaluator gives as its metric ``step``. The evaluator is
+    looked for after Started, so that one which cannot be loaded here is a Failed trial like any other.
     """
     number, attempt = request.number, request.attempt
     yield Started(number, attempt, host)
@@ -22,8 +28,10 @@ def trial_reports(request: TrialRequest, find_evaluator: Callable[[], Evaluator]
     try:
         steps = find_evaluator()(request)
         try:
-            for step, metrics in enumerate(steps, start=1):
+            step = 0
+            for metrics in steps:
                 values = {name: float(value) for name, value in metrics.items()}
+                step = int(values.pop(STEP, step + 1))
                 yield Progress(number, attempt, step, values)
         finally:
             close(steps)
@@ -34,10 +42,11 @@ def trial_reports(request: TrialRequest, find_evaluator: Callable[[], Evaluator]
 
 
 def close(steps: object) -> None:
-    """Closes a generator; any other iterator is left alone."""
+    """Closes a generator, whatever it raises then (the result stands); other iterators are left alone."""
     stop = getattr(steps, "close", None)
     if stop is not None:
-        stop()
+        with contextlib.suppress(Exception):
+            stop()
 
 
 def _traceback(error: BaseException) -> str:

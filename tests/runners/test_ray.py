@@ -1,0 +1,128 @@
+"""The Ray runner, on a local cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from runner_contract import RunnerContract, ScriptedSource, ToyEvaluator, make_request, plain_metrics
+
+from nas.errors import UsageError
+from nas.runners import RayRunner
+from nas.search.trial import Failed, Finished, Lost, Progress, Report, Started, TrialRequest
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.mark.usefixtures("shared_ray")
+class TestRayRunner(RunnerContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def runner(cls, shared_ray: None) -> RayRunner:
+        return RayRunner(2)
+
+    def test_workers_serve_many_trials(self, told: ScriptedSource) -> None:
+        workers = {report.metrics["pid"] for report in told.reports if isinstance(report, Progress)}
+        assert os.getpid() not in workers
+        assert len(workers) < 6
+
+    def test_prints_nothing(self, runner: RayRunner, capfd: pytest.CaptureFixture[str]) -> None:
+        runner.run(ScriptedSource([make_request(0)]), plain_metrics)
+        assert capfd.readouterr() == ("", "")
+
+    def test_evaluator_of_a_function_is_sent_by_value(self, runner: RayRunner) -> None:
+        offset = 40
+
+        def local(request: TrialRequest) -> Iterator[Mapping[str, float]]:
+            yield {"answer": offset + 2}
+
+        source = ScriptedSource([make_request(0)])
+        runner.run(source, local)
+        assert source.metrics(0) == {"answer": 42.0}
+
+    def test_evaluator_that_cannot_be_pickled_is_a_usage_error(self, runner: RayRunner) -> None:
+        with Path(__file__).open() as file:
+            handle = file
+
+            def holds_a_file(request: TrialRequest) -> Iterator[Mapping[str, float]]:
+                yield {"line": float(len(handle.readline()))}
+
+            source = ScriptedSource([make_request(0)])
+            with pytest.raises(UsageError, match="cannot be sent to Ray's workers .*run with one worker"):
+                runner.run(source, holds_a_file)
+        assert source.reports == []
+
+    def test_evaluator_that_cannot_be_loaded_fails_its_trials(self, runner: RayRunner) -> None:
+        source = ScriptedSource([make_request(0), make_request(1)])
+        runner.run(source, Unloadable())
+        failures = [report for report in source.reports if isinstance(report, Failed)]
+        assert [failure.error for failure in failures] == ["ImportError: no plugin of that name here"] * 2
+
+
+class Unloadable:
+    """An evaluator whose plugin is missing on the worker."""
+
+    def __call__(self, request: TrialRequest) -> Iterator[Mapping[str, float]]:
+        yield {}
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _missing_plugin, ()
+
+
+def _missing_plugin() -> None:
+    raise ImportError("no plugin of that name here")
+
+
+@pytest.mark.usefixtures("shared_ray")
+class TestLostWorker:
+    def test_killed_in_a_trial_it_goes_on_from_its_checkpoint(self, tmp_path: Path) -> None:
+        def hear(report: Report) -> None:
+            if isinstance(report, Progress) and (report.number, report.attempt, report.step) == (1, 1, 2):
+                os.kill(int(report.metrics["pid"]), signal.SIGKILL)
+
+        requests = [make_request(number, 60, tmp_path / str(number)) for number in range(3)]
+        source = ScriptedSource(requests, hear=hear)
+        RayRunner(2).run(source, ToyEvaluator())
+
+        (lost,) = [report for report in source.reports if isinstance(report, Lost)]
+        assert (lost.number, lost.attempt) == (1, 1)
+        assert lost.reason
+        again = [report for report in source.of(1) if report.attempt == 2]
+        steps = [report.step for report in again if isinstance(report, Progress)]
+        assert isinstance(again[0], Started)
+        assert steps == list(range(steps[0], 61))
+        assert steps[0] > 2
+        assert sorted(report.number for report in source.reports if isinstance(report, Finished)) == [0, 1, 2]
+
+    def test_killed_between_trials_costs_no_trial(self) -> None:
+        def hear(report: Report) -> None:
+            if isinstance(report, Finished) and report.number == 0:
+                os.kill(int(source.metrics(0)["pid"]), signal.SIGKILL)
+                source.waits = 3
+
+        source = ScriptedSource([make_request(number) for number in range(3)], hear=hear)
+        RayRunner(1).run(source, ToyEvaluator())
+        assert sorted(report.number for report in source.reports if isinstance(report, Finished)) == [0, 1, 2]
+
+
+class TestArguments:
+    @pytest.mark.parametrize("slots", [0, -1])
+    def test_at_least_one_slot(self, slots: int) -> None:
+        with pytest.raises(UsageError, match="at least 1"):
+            RayRunner(slots)
+
+    def test_no_negative_resources(self) -> None:
+        with pytest.raises(UsageError, match="negative"):
+            RayRunner(2, gpus_per_trial=-1)
+
+    def test_making_one_needs_no_ray(self) -> None:
+        import subprocess
+
+        code = (
+            "import sys, nas.runners as r; r.RayRunner(2); r.make_runner(1); sys.exit('ray' in sys.modules)"
+        )
+        assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
