@@ -7,7 +7,7 @@ from nas.blocks.block import ROLES, Block
 
 if TYPE_CHECKING:
     from nas.blocks.cell import Cell
-    from nas.blocks.fusion import fold_batch_norm, fuse
+    from nas.blocks.fusion import fold_batch_norm, fold_batch_norm_in_front, fuse
     from nas.blocks.layer import InnerBlock
     from nas.blocks.model import Model, build, build_element
     from nas.blocks.relax import relax_strides
@@ -21,6 +21,7 @@ __all__ = [
     "build",
     "build_element",
     "fold_batch_norm",
+    "fold_batch_norm_in_front",
     "fuse",
     "relax_strides",
 ]
@@ -34,6 +35,7 @@ __getattr__ = lazy_exports(
         "build": "nas.blocks.model",
         "build_element": "nas.blocks.model",
         "fold_batch_norm": "nas.blocks.fusion",
+        "fold_batch_norm_in_front": "nas.blocks.fusion",
         "fuse": "nas.blocks.fusion",
         "relax_strides": "nas.blocks.relax",
     },

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, fx, nn
@@ -15,38 +14,70 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 def fuse(module: nn.Module) -> nn.Module:
     """A copy of a module in its deployed form: in eval mode, merged, with the same output.
 
-    Every submodule that has a method ``fused()`` is replaced by what that returns. In what is left, each
-    batch norm that follows a convolution, and nothing else does, is folded into it. The module that is given
-    stays as it is.
+    Every submodule that has a method ``fused()`` is replaced by what that returns. In what is left, a batch
+    norm is folded into the convolution behind which it stands, or into the unpadded one before which it
+    stands, where nothing else reads what is between them. The module that is given stays as it is.
     """
     deployed = copy.deepcopy(module).eval()
-    deployed = _replaced(deployed, {}).eval()
-    if any(isinstance(part, NORMS) for part in deployed.modules()):
+    deployed = _replaced(deployed, {})
+    if _has_norms(deployed):
         _fold_norms(deployed)
-    return deployed
+    return deployed.eval()
 
 
 def fold_batch_norm(convolution: nn.Module, norm: nn.Module) -> nn.Module:
     """A convolution with bias that does in eval what this one and a batch norm behind it do."""
+    weight, bias = _values(convolution)
+    if weight.is_meta:  # arithmetic on nothing takes time too
+        return _with_values(convolution, weight, bias)
+    scale, shift = _affine(norm)
+    spread = scale.reshape(-1, *(1 for _ in weight.shape[1:]))
+    return _with_values(convolution, weight * spread, bias * scale + shift)
+
+
+def fold_batch_norm_in_front(norm: nn.Module, convolution: nn.Module) -> nn.Module:
+    """A convolution with bias that does in eval what a batch norm and this one behind it do.
+
+    The convolution must not be padded: the padding would be shifted too.
+    """
     assert isinstance(convolution, CONVOLUTIONS)
-    assert isinstance(norm, NORMS)
+    weight, bias = _values(convolution)
+    if weight.is_meta:
+        return _with_values(convolution, weight, bias)
+    outputs, inputs = weight.shape[:2]
+    per_group = (convolution.groups, 1, inputs)
+    scale, shift = (
+        value.reshape(per_group).expand(-1, outputs // convolution.groups, -1).reshape(outputs, inputs)
+        for value in _affine(norm)
+    )
+    taps = (outputs, inputs, *(1 for _ in weight.shape[2:]))
+    moved = (weight * shift.reshape(taps)).flatten(1).sum(1)
+    return _with_values(convolution, weight * scale.reshape(taps), bias + moved)
+
+
+def _values(convolution: nn.Module) -> tuple[Tensor, Tensor]:
+    """The weight and the bias of a convolution, a bias of zeros where it has none."""
+    assert isinstance(convolution, CONVOLUTIONS)
+    weight = convolution.weight.detach()
+    if convolution.bias is not None:
+        return weight, convolution.bias.detach()
+    return weight, torch.zeros(len(weight), dtype=weight.dtype, device=weight.device)
+
+
+def _with_values(convolution: nn.Module, weight: Tensor, bias: Tensor) -> nn.Module:
+    """A copy of a convolution with another weight and bias."""
+    assert isinstance(convolution, CONVOLUTIONS)
+    dtype = convolution.weight.dtype
     merged = copy.copy(convolution)
     merged._parameters = dict(convolution._parameters)
-    weight = convolution.weight.detach()
-    if weight.is_meta:  # arithmetic on nothing takes time too
-        merged.bias = nn.Parameter(torch.empty(len(weight), dtype=weight.dtype, device="meta"))
-        return merged
-    scale, shift = _affine(norm)
-    merged.weight = nn.Parameter(
-        (weight * scale.reshape(-1, *(1 for _ in weight.shape[1:]))).to(weight.dtype).contiguous()
-    )
-    bias = shift if convolution.bias is None else convolution.bias.detach() * scale + shift
-    merged.bias = nn.Parameter(bias.to(weight.dtype))
+    merged.weight = nn.Parameter(weight.to(dtype).contiguous())
+    merged.bias = nn.Parameter(bias.to(dtype))
     return merged
 
 
-def _affine(norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) -> tuple[Tensor, Tensor]:
+def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
     """What a batch norm is in eval: x → scale · x + shift, per channel."""
+    assert isinstance(norm, NORMS)
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = torch.rsqrt(norm.running_var + norm.eps)
@@ -73,33 +104,56 @@ def _replaced(module: nn.Module, done: dict[int, nn.Module]) -> nn.Module:
 def _fold_norms(module: nn.Module) -> None:
     """Folds what can be told by tracing; where a module cannot be traced, each of its children is tried."""
     try:
-        pairs = list(_pairs(module))
+        pairs = _neighbours(module)
     except Exception:  # a forward may do anything when it is traced
         for child in module.children():
-            if any(isinstance(part, NORMS) for part in child.modules()):
+            if _has_norms(child):
                 _fold_norms(child)
         return
-    for convolution, norm in pairs:
-        _exchange(module, convolution, fold_batch_norm(convolution, norm))
-        _exchange(module, norm, nn.Identity())
+    folded: set[nn.Module] = set()
+    for first, second in pairs:
+        if _is_convolution(first) and _is_norm(second):
+            _exchange(module, first, fold_batch_norm(first, second))
+            _exchange(module, second, nn.Identity())
+            folded |= {first, second}
+    for first, second in pairs:
+        if _is_norm(first) and _is_unpadded(second) and not folded & {first, second}:
+            _exchange(module, first, nn.Identity())
+            _exchange(module, second, fold_batch_norm_in_front(first, second))
+            folded |= {first, second}
+    if folded and _has_norms(module):  # what was in between may be gone now
+        _fold_norms(module)
 
 
-def _pairs(module: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
-    """Convolutions and batch norms that are called only one behind the other, with nothing else reading."""
+def _has_norms(module: nn.Module) -> bool:
+    return any(isinstance(part, NORMS) for part in module.modules())
+
+
+def _neighbours(module: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
+    """Pairs of modules that are called only one behind the other, with nothing else reading in between."""
     tensors = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     graph = fx.Tracer().trace(copy.deepcopy(module, tensors))  # tracing may leave its marks on a module
     calls: dict[str, list[fx.Node]] = {}
     for node in graph.nodes:
         if node.op == "call_module":
             calls.setdefault(str(node.target), []).append(node)
+    looked_into = {str(node.target).rpartition(".")[0] for node in graph.nodes if node.op == "get_attr"}
+    pairs = []
     for name, nodes in calls.items():
-        readers = {_target(user) for node in nodes for user in node.users}
-        norm = readers.pop() if len(readers) == 1 else None
-        if norm is None or any(_target(node.args[0] if node.args else None) != name for node in calls[norm]):
+        readers = {_target(user) for node in nodes for user in node.users if not _asks_form(user)}
+        reader = readers.pop() if len(readers) == 1 else None
+        if reader is None or {name, reader} & looked_into:
             continue
-        pair = module.get_submodule(name), module.get_submodule(norm)
-        if _is_foldable(*pair):
-            yield pair
+        if all(_target(node.args[0] if node.args else None) == name for node in calls[reader]):
+            pairs.append((module.get_submodule(name), module.get_submodule(reader)))
+    return pairs
+
+
+def _asks_form(node: fx.Node) -> bool:
+    """Whether a node reads the shape or type of a tensor, which folding keeps, and not its values."""
+    if node.op == "call_function" and node.target is getattr:
+        return node.args[1] in ("shape", "ndim", "dtype", "device")
+    return node.op == "call_method" and node.target in ("size", "dim")
 
 
 def _target(node: object) -> str | None:
@@ -107,14 +161,24 @@ def _target(node: object) -> str | None:
     return str(node.target) if isinstance(node, fx.Node) and node.op == "call_module" else None
 
 
-def _is_foldable(convolution: nn.Module, norm: nn.Module) -> bool:
-    return (
-        type(convolution) in CONVOLUTIONS
-        and type(norm) in NORMS
-        and norm.running_mean is not None
-        and not any((part._forward_hooks or part._forward_pre_hooks) for part in (convolution, norm))
-        and not any(hasattr(part, "parametrizations") for part in (convolution, norm))
-    )
+def _is_convolution(module: nn.Module) -> bool:
+    return type(module) in CONVOLUTIONS and _is_plain(module)
+
+
+def _is_unpadded(module: nn.Module) -> bool:
+    padding = getattr(module, "padding", "same")
+    is_unpadded = padding == "valid" if isinstance(padding, str) else not any(padding)
+    return _is_convolution(module) and is_unpadded
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return type(module) in NORMS and module.running_mean is not None and _is_plain(module)
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether a call of the module does what its class says and no more."""
+    has_hooks = module._forward_hooks or module._forward_pre_hooks
+    return not has_hooks and not hasattr(module, "parametrizations")
 
 
 def _exchange(module: nn.Module, old: nn.Module, new: nn.Module) -> None:

@@ -8,7 +8,7 @@ import os
 
 from nas.errors import UsageError
 from nas.runners.inline import InlineRunner
-from nas.runners.ray import RayRunner
+from nas.runners.ray import RayRunner, trials_per_gpu
 from nas.search.contracts import Runner
 
 logger = logging.getLogger("nas.runners")
@@ -59,11 +59,7 @@ def available_gpus() -> int:
 
 
 def _check(workers: str | int, cpus: float, gpus: float) -> None:
-    if (
-        isinstance(workers, bool)
-        or not isinstance(workers, int | str)
-        or (workers != "auto" and workers == str(workers))
-    ):
+    if workers != "auto" and (isinstance(workers, bool) or not isinstance(workers, int)):
         raise UsageError(f"--workers is 'auto' or a whole number of at least 1, not {workers!r}")
     if isinstance(workers, int) and workers < 1:
         raise UsageError(f"--workers must be at least 1, not {workers}")
@@ -85,7 +81,7 @@ def _room(address: str | None, cpus: float, gpus: float) -> int:
     if gpus:
         if have_gpus < gpus:
             raise UsageError(f"{gpus:g} GPUs per trial asked for, but {where} {have_gpus:g}")
-        room = min(room, math.floor(have_gpus / gpus + 1e-9))
+        room = min(room, int(have_gpus) * trials_per_gpu(gpus) if gpus <= 1 else int(have_gpus // gpus))
     if room < 1 and address is not None:
         raise UsageError(f"{cpus:g} CPUs per trial asked for, but {where} {have_cpus:g}")
     return max(1, room)

@@ -21,18 +21,18 @@ class Process:
 
 
 def processes_of(folder: str) -> list[Process]:
-    """The processes that were started with `folder` on their command line, and all their descendants.
+    """The processes with `folder` on their command line or a file in it open, and all their descendants.
 
-    Empty where there is no /proc: there Ray's own clean-up has to do.
+    This process is not among them. Empty where there is no /proc: there Ray's own clean-up has to do.
     """
-    table = {process.pid: process for process in _running()}
-    chosen = {pid for pid in table if folder.encode() in _command_line(pid)}
+    table = {process.pid: process for process in _running() if process.pid != os.getpid()}
+    chosen = {pid for pid in table if folder.encode() in _command_line(pid) or _has_open(pid, folder)}
     grown = True
     while grown:
         children = {p.pid for p in table.values() if p.parent in chosen} - chosen
         chosen |= children
         grown = bool(children)
-    return [table[pid] for pid in sorted(chosen - {os.getpid()})]
+    return [table[pid] for pid in sorted(chosen)]
 
 
 def end_processes(processes: list[Process]) -> None:
@@ -45,11 +45,6 @@ def end_processes(processes: list[Process]) -> None:
 def still_running(processes: list[Process]) -> list[Process]:
     """Those of the processes that have not ended."""
     return [process for process in processes if (now := _read(process.pid)) and now.born == process.born]
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process of this id runs; always where there is no way to know."""
-    return not PROC.is_dir() or _read(pid) is not None
 
 
 def _running() -> list[Process]:
@@ -72,3 +67,19 @@ def _command_line(pid: int) -> bytes:
         return (PROC / str(pid) / "cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def _has_open(pid: int, folder: str) -> bool:
+    """Whether the process has a file in the folder open; Ray's agents overwrite their command lines."""
+    try:
+        links = list((PROC / str(pid) / "fd").iterdir())
+    except OSError:
+        return False
+    return any(_target(link).startswith(folder) for link in links)
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from nas.errors import UsageError
 from nas.search.contracts import Evaluator, TrialSource
 
@@ -33,8 +35,23 @@ class RayRunner:
     def run(self, source: TrialSource, evaluate: Evaluator) -> None:
         """Runs every trial of the source; KeyboardInterrupt passes through with the workers gone."""
         from nas.runners.ray_cluster import ray_cluster
-        from nas.runners.ray_tune import run_on_ray
+        from nas.runners.ray_tune import TuneSetup, run_on_ray
 
-        cpus, gpus = self.slots * self.cpus_per_trial, self.slots * self.gpus_per_trial
-        with ray_cluster(self.address, cpus=cpus, gpus=gpus):
-            run_on_ray(source, evaluate, self.slots, {"cpu": self.cpus_per_trial, "gpu": self.gpus_per_trial})
+        with ray_cluster(self.address, cpus=self.slots * self.cpus_per_trial, gpus=self._gpus()) as folder:
+            setup = TuneSetup(self.slots, self.cpus_per_trial, self.gpus_per_trial, folder)
+            run_on_ray(source, evaluate, setup)
+
+    def _gpus(self) -> float:
+        """The GPUs that all slots together need; no trial is spread over parts of two."""
+        if 0 < self.gpus_per_trial <= 1:
+            return math.ceil(self.slots / trials_per_gpu(self.gpus_per_trial))
+        return self.slots * self.gpus_per_trial
+
+
+def trials_per_gpu(gpus_per_trial: float) -> int:
+    """How many trials share one GPU where each takes this fraction of it.
+
+    >>> trials_per_gpu(0.4)
+    2
+    """
+    return math.floor(1 / gpus_per_trial + 1e-9)

@@ -34,6 +34,10 @@ class Relay:
         self._requests: dict[str, TrialRequest] = {}
         self.reports = 0
 
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Pickles to None: Tune writes its settings down to be restored, and a source holds a store."""
+        return type(None), ()
+
     @property
     def exhausted(self) -> bool:
         """Whether the source will start nothing more."""
@@ -135,6 +139,11 @@ class ReportScheduler(FIFOScheduler):
         """
         with contextlib.suppress(Exception):
             self._controller._actor_manager.cleanup()
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Any pending trial: there are never more than slots, and the thousands that ended need no look."""
+        pending = (trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING)
+        return next(pending, None)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """One report of one trial."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -35,7 +36,10 @@ def decode_request(text: str) -> TrialRequest:
 
 
 def encode_evaluator(evaluate: Evaluator) -> bytes:
-    """The pickled evaluator and the folders its modules come from; UsageError where it does not pickle."""
+    """The pickled evaluator, the working folder and those its modules come from.
+
+    Raises UsageError where the evaluator cannot be pickled.
+    """
     folders = [str(Path(entry).resolve()) for entry in sys.path]
     try:
         pickled = cloudpickle.dumps(evaluate)  # type: ignore[no-untyped-call]
@@ -44,12 +48,17 @@ def encode_evaluator(evaluate: Evaluator) -> bytes:
             f"the evaluator cannot be sent to Ray's workers ({type(error).__name__}: {error}). "
             "Make it picklable, or run with one worker."
         ) from None
-    return bytes(cloudpickle.dumps((folders, pickled)))  # type: ignore[no-untyped-call]
+    return bytes(cloudpickle.dumps((str(Path.cwd()), folders, pickled)))  # type: ignore[no-untyped-call]
 
 
 def decode_evaluator(content: bytes) -> Evaluator:
-    """The evaluator; folders of the driver that this process does not search are searched last."""
-    folders, pickled = cloudpickle.loads(content)
+    """The evaluator, in the driver's working folder, its modules found where the driver found them.
+
+    Folders that this machine has not are left out; what was on the search path here goes first.
+    """
+    here, folders, pickled = cloudpickle.loads(content)
+    if Path(here).is_dir():
+        os.chdir(here)
     sys.path.extend(folder for folder in folders if folder not in sys.path and Path(folder).exists())
     evaluate: Evaluator = cloudpickle.loads(pickled)
     return evaluate

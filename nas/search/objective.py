@@ -13,10 +13,21 @@ MAXIMISED = frozenset({"accuracy", "top5_accuracy"})
 UNITS: Mapping[str, Mapping[str, float]] = {
     "latency": {"us": 1e-3, "ms": 1.0, "s": 1e3, "": 1.0},
     "energy": {"uj": 1e-3, "mj": 1.0, "j": 1e3, "": 1.0},
-    "peak_memory": {"b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30, "": 1.0},
+    "peak_memory": {
+        "b": 1.0,
+        "kb": 1e3,
+        "mb": 1e6,
+        "gb": 1e9,
+        "kib": 2**10,
+        "mib": 2**20,
+        "gib": 2**30,
+        "": 1.0,
+    },
     "": {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "%": 1e-2},
 }
-_CONSTRAINT = re.compile(r"\s*([a-z][a-z0-9_]*(?:@[\w.-]+)?)\s*(<=|>=)\s*([0-9.]+(?:e[+-]?\d+)?)\s*([a-z%]*)\s*", re.I)
+_CONSTRAINT = re.compile(
+    r"\s*([a-z][a-z0-9_]*(?:@[\w.-]+)?)\s*(<=|>=)\s*([0-9.]+(?:e[+-]?\d+)?)\s*([a-z%]*)\s*", re.I
+)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ def check_name(name: str, what: str = "study name") -> str:
     """The name itself where it is of the allowed form; names become folder names and table keys."""
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{what} {name[:80]!r} is not allowed: 1 to 64 of a-z, 0-9, '.', '_', '-', beginning with a letter or digit"
+            f"{what} {name[:80]!r} is not allowed: 1 to 64 of a-z, 0-9, '.', '_', '-', "
+            "beginning with a letter or digit"
         )
     return name
 
@@ -80,10 +81,12 @@ class StudySpec:
             content["constraints"] = tuple(Constraint(**item) for item in content["constraints"])
             return cls(**content)
         except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"the study's settings cannot be read: {error}; was it written by another version?") from None
+            raise StoreError(
+                f"the study's settings cannot be read: {error}; was it written by another version?"
+            ) from None
 
     def differences(self, other: StudySpec) -> list[str]:
-        """One line for each setting in which two specs of one study differ, those that may change left out."""
+        """One line for each setting in which two specs differ, those that may change left out."""
         lines = []
         for key in (field.name for field in fields(self) if field.name not in CHANGEABLE):
             mine, theirs = getattr(self, key), getattr(other, key)
@@ -95,5 +98,7 @@ class StudySpec:
 
 def _shown(value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(f"{v[0]}={v[1]}" if isinstance(v, tuple) else str(getattr(v, "name", v)) for v in value)
+        return ", ".join(
+            f"{v[0]}={v[1]}" if isinstance(v, tuple) else str(getattr(v, "name", v)) for v in value
+        )
     return str(value)

@@ -116,7 +116,9 @@ class Architecture:
         try:
             content = json.loads(text)
             if content["format"] != FORMAT:
-                raise SpaceError(f"architecture format {content['format']!r} is not known; this is format {FORMAT}")
+                raise SpaceError(
+                    f"architecture format {content['format']!r} is not known; this is format {FORMAT}"
+                )
             network = None if content["network"] is None else network_from_dict(content["network"])
             return cls(network, tuple(content["choices"].items()))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -152,7 +154,12 @@ def _block_use_from_dict(content: dict[str, Any]) -> BlockUse:
 
 
 def _layer_to_dict(layer: Layer) -> dict[str, Any]:
-    return {**block_use_to_dict(layer.block), "width": layer.width, "stride": layer.stride, "slot": layer.slot}
+    return {
+        **block_use_to_dict(layer.block),
+        "width": layer.width,
+        "stride": layer.stride,
+        "slot": layer.slot,
+    }
 
 
 def _layer_from_dict(content: dict[str, Any]) -> Layer:

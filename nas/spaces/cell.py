@@ -32,10 +32,9 @@ class CellOptions:
         self.nodes = node.nodes
         self.edges = node.edges
         self.operation = LayerOptions(node.operations, blocks, path, label="operation")
-        if self.operation.pick.combinations > MAX_OPERATIONS:
-            raise SpaceError(
-                f"{path}: {self.operation.pick.combinations:,} operations to choose from; at most {MAX_OPERATIONS:,}"
-            )
+        count = self.operation.pick.combinations
+        if count > MAX_OPERATIONS:
+            raise SpaceError(f"{path}: {count:,} operations to choose from; at most {MAX_OPERATIONS:,}")
         self.width = len(self.edges) * self.operation.width
         self._blocks = blocks
         self._allowed: dict[Signature, frozenset[int]] = {}

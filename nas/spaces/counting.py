@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TypeAlias
 
 from nas.spaces.fitting import Span
@@ -23,7 +24,7 @@ class Counter:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._completions: dict[tuple[int, Signature, Allowed], int] = {}
-        self._reached: dict[tuple[Part, Signature, int | None, bool], list[dict[Signature, int]]] = {}
+        self._steps: dict[tuple[Part, Signature, int | None], list[dict[Signature, int]]] = {}
 
     def start(self) -> tuple[Signature, Allowed]:
         """The state before the first part."""
@@ -32,6 +33,31 @@ class Counter:
     def total(self) -> int:
         """The number of networks."""
         return self.completions(0, *self.start())
+
+    def dead_end(self) -> str:
+        """Where the network cannot go on, for a space that holds none: the part and what reaches it."""
+        states = {self.start()}
+        for part in self._layout.parts:
+            behind = {state for before in states for state in self._behind(part, *before)}
+            if not behind:
+                signature = next(iter(states))[0]
+                return f"nothing listed for {part.name} fits there ({signature.domain} {signature.shape})"
+            states = behind
+        return "no choice of its blocks fits all their places"
+
+    def _behind(
+        self, part: Part, signature: Signature, allowed: Allowed
+    ) -> Iterator[tuple[Signature, Allowed]]:
+        """The states that can be reached through a part."""
+        if part.group is not None:
+            state = self.behind_cell(part, signature, allowed)
+            if state[part.group]:
+                yield signature, state
+            return
+        for width in part.widths:
+            for depth in part.depths:
+                for end in self.reached(part, signature, width, depth):
+                    yield end, allowed
 
     def completions(self, index: int, signature: Signature, allowed: Allowed) -> int:
         """The number of ways to choose everything from part `index` on, the cells included."""
@@ -56,21 +82,38 @@ class Counter:
         `first` says whether the first of them is that of the part, which has its stride.
         """
         assert part.layer is not None
-        stride = part.stride if first else 1
         if part.share:
-            return part.layer.counts(Span(signature, width, stride, layers))
-        steps = self._reached.setdefault((part, signature, width, first), [{signature: 1}])
+            return part.layer.counts(Span(signature, width, part.stride, layers))
+        if not first:
+            return self._repeated(part, signature, width, layers)
+        total: dict[Signature, int] = {}
+        for after, ways in part.layer.counts(Span(signature, width, part.stride)).items():
+            for end, count in self._repeated(part, after, width, layers - 1).items():
+                total[end] = total.get(end, 0) + ways * count
+        return total
+
+    def _repeated(
+        self, part: Part, signature: Signature, width: int | None, layers: int
+    ) -> dict[Signature, int]:
+        """As `reached`, for layers behind the first."""
+        assert part.layer is not None
+        steps = self._steps.setdefault((part, signature, width), [{signature: 1}])
         while len(steps) <= layers:
             following: dict[Signature, int] = {}
             for before, ways in steps[-1].items():
-                span = Span(before, width, stride if len(steps) == 1 else 1)
-                for after, count in part.layer.counts(span).items():
+                for after, count in part.layer.counts(Span(before, width, 1)).items():
                     following[after] = following.get(after, 0) + ways * count
             steps.append(following)
         return steps[layers]
 
     def stage_completions(
-        self, index: int, signature: Signature, allowed: Allowed, width: int | None, layers: int, first: bool = True
+        self,
+        index: int,
+        signature: Signature,
+        allowed: Allowed,
+        width: int | None,
+        layers: int,
+        first: bool = True,
     ) -> int:
         """The number of ways to choose `layers` further layers of part `index`, and everything behind it."""
         part = self._layout.parts[index]

@@ -7,10 +7,11 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from nas.spaces.options import shown
 from nas.spaces.problems import Problems
+from nas.spaces.values import shown
 
-MAX_OPTIONS = 256
+MAX_OPTIONS = 64
+MAX_STAGES = 64
 NAME = r"^[a-z0-9][a-z0-9._/-]{0,63}$"  # the regex engine of pydantic: $ is the very end
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ def _listed(value: object) -> object:
 
 
 Options = Annotated[list[T], BeforeValidator(_listed), Field(min_length=1, max_length=MAX_OPTIONS)]
-Depth = Annotated[int, Field(ge=1, le=512)]
+Depth = Annotated[int, Field(ge=1, le=256)]
 Width = Annotated[int, Field(ge=1, le=65_536)]
 Stride = Annotated[int, Field(ge=1, le=64)]
 Extent = Annotated[int, Field(ge=1, le=1_048_576)]
@@ -88,7 +89,7 @@ class SpaceDocument(Document):
     input: InputDocument
     classes: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
     stem: StemDocument | None = None
-    stages: list[StageDocument] = Field(min_length=1, max_length=256)
+    stages: list[StageDocument] = Field(min_length=1, max_length=MAX_STAGES)
     head: BlockDocument
 
 
@@ -132,7 +133,7 @@ def _note(item: Any, content: Mapping[str, Any], problems: Problems) -> None:
 
 
 def _existing(location: Sequence[str | int], content: Any) -> tuple[str | int, ...]:
-    """The part of a location that the file really has; a scalar that was read as a list of one has no index."""
+    """The part of a location that the file really has: a scalar that was read as a list has no index."""
     key: list[str | int] = []
     for part in location:
         is_there = part in content if isinstance(content, dict) else isinstance(content, list)

@@ -22,7 +22,9 @@ class _Enumeration:
         self._layout = layout
         self._counter = counter
 
-    def extend(self, vector: list[int], index: int, signature: Signature, allowed: Allowed) -> Iterator[Values]:
+    def extend(
+        self, vector: list[int], index: int, signature: Signature, allowed: Allowed
+    ) -> Iterator[Values]:
         """Every completion of a vector from part `index` on."""
         if not self._counter.completions(index, signature, allowed):
             return

@@ -22,6 +22,10 @@ class FlatModel:
         """The product of the numbers of options."""
         return math.prod(len(decision.options) for decision in self.decisions)
 
+    def dead_end(self) -> str:
+        """There is none: every decision has an option."""
+        return ""
+
     def draw(self, rows: int, rng: np.random.Generator) -> np.ndarray:
         """Uniform over all combinations."""
         limits = [len(decision.options) for decision in self.decisions]

@@ -90,7 +90,9 @@ def _wiring(graph: Graph) -> _Wiring:
             if edge.target != target:
                 continue
             if not 0 <= edge.source < target:
-                raise SpaceError(f"a cell has an edge from node {edge.source} to node {target}: edges go forward")
+                raise SpaceError(
+                    f"a cell has an edge from node {edge.source} to node {target}: edges go forward"
+                )
             kind, source = _kind(edge.layer), sums[edge.source]
             if kind == IDENTITY:
                 total.update(source)
@@ -177,7 +179,7 @@ def _view(wiring: _Wiring, colors: list[int], index: int) -> tuple[Any, ...]:
 
 
 def _are_twins(wiring: _Wiring, members: Sequence[int]) -> bool:
-    """Whether these instances of one color read the same and are read by the same: their order is no matter."""
+    """Whether these instances of one color read the same and are read by the same, so that any order does."""
 
     def surroundings(index: int) -> tuple[Any, ...]:
         readers = [dict(value).get(index, 0) for value in (*wiring.reads, wiring.output)]
@@ -201,7 +203,7 @@ class _Builder:
         self._nodes: dict[Value, int] = {((_INPUT, 1),): 0}
         self._edges: list[Edge] = []
         values = {*wiring.reads, wiring.output}
-        self._uses = Counter({term: 0 for term in range(len(wiring.layers))})
+        self._uses = Counter(dict.fromkeys(range(len(wiring.layers)), 0))
         for value in values:
             self._uses.update(dict(value))
 
@@ -225,7 +227,7 @@ class _Builder:
         return number
 
     def _source(self, term: int) -> tuple[int, Layer | None]:
-        """Where a term of a sum comes from: straight from its operation, or from a node that others read too."""
+        """Where a term of a sum comes from: its operation, or a node that others read too."""
         if term != _INPUT and self._uses[term] == 1:
             return self._instance(term)
         return self._node(((term, 1),)), None

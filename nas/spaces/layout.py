@@ -17,7 +17,7 @@ from nas.spaces.tree import Chain, GraphNode, Repeat
 if TYPE_CHECKING:
     from nas.blocks.block import Block
 
-MAX_SLOTS = 2_000
+MAX_SLOTS = 400
 MAX_DECISIONS = 20_000
 
 
@@ -174,7 +174,9 @@ class _Builder:
             if group.name == node.group:
                 known = self._nodes[number]
                 if (known.nodes, known.operations) != (node.nodes, node.operations):
-                    raise SpaceError(f"{path}.cell: differs from another cell that shares {node.group!r} with it")
+                    raise SpaceError(
+                        f"{path}.cell: differs from another cell that shares {node.group!r} with it"
+                    )
                 return number
         options = CellOptions(node, self._blocks, f"{path}.cell")
         base = self._add([Decision(f"cells.{node.group}.{d.name}", d.options) for d in options.decisions])

@@ -30,6 +30,10 @@ class Model(Protocol):
         """The exact number of valid canonical vectors."""
         ...
 
+    def dead_end(self) -> str:
+        """Why the size is 0."""
+        ...
+
     def draw(self, rows: int, rng: np.random.Generator) -> np.ndarray:
         """Random valid canonical vectors, one a row."""
         ...
@@ -66,6 +70,10 @@ class TreeModel:
     def size(self) -> int:
         """By dynamic programming, see `Counter`."""
         return self._counter.total()
+
+    def dead_end(self) -> str:
+        """The first part that nothing fits."""
+        return self._counter.dead_end()
 
     def draw(self, rows: int, rng: np.random.Generator) -> np.ndarray:
         """See `Sampler`."""
@@ -108,15 +116,15 @@ class TreeModel:
     def _resolve(self, vector: Values) -> tuple[Instance | None, ...] | None:
         """Walks the network from its input; None at the first block that does not fit."""
         instances: list[Instance | None] = []
-        signature: Signature = self._layout.input
+        signature = self._layout.input
         for part in self._layout.parts:
             depth = part.depth(vector)
             for number in range(depth):
                 found = self._place(part, number, vector, signature)
                 if found is None:
                     return None
-                instance, signature = found
-                instances.append(instance)
+                instances.append(found[0])
+                signature = found[1]
             instances.extend([None] * (part.max_depth - depth))
         for instance, key, remembered in zip(instances, self._keys, self._remembered, strict=True):
             if len(remembered) >= MAX_REMEMBERED:

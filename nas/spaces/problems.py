@@ -18,7 +18,7 @@ class Problems:
 
     def add(self, key: Sequence[str | int], text: str) -> None:
         """Notes what is wrong at a key such as ``("stages", 0, "depth")``."""
-        path = ".".join(str(part) for part in key)
+        path = ".".join(_plain(str(part)) for part in key)
         self._found.append(f"{path}: {text}" if path else text)
 
     def add_unknown(self, key: Sequence[str | int], known: Iterable[str], kind: str = "key") -> None:
@@ -38,3 +38,9 @@ class Problems:
         rest = len(self._found) - SHOWN
         more = f"; and {rest} more" if rest > 0 else ""
         raise SpaceError(f"{self._origin}: {len(self._found)} problems in this space:\n{shown}{more}")
+
+
+def _plain(name: str) -> str:
+    """A key as a message shows it: short, and on one line whatever the file holds."""
+    short = name if len(name) <= 40 else f"{name[:37]}..."
+    return short if short.isprintable() else repr(short)

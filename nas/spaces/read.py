@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 1_000_000
 
 # tomllib takes quadratic time and memory for a key of many parts; no key here has more than three.
-_LONG_KEY = re.compile(r"""(?<![\w-])(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')(?:[ \t]*+\.[ \t]*+(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')){16}""")
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{16}}")
 
 
 def load_space(reference: str | Path, registry: Registry) -> Space:
@@ -62,7 +63,9 @@ def parse_space(text: str, blocks: Mapping[str, Block], origin: str = "<text>") 
 def _text_of(path: Path) -> str:
     try:
         if not path.is_file():
-            raise SpaceError(f"{path}: is a folder, not a space file" if path.is_dir() else f"{path}: no such file")
+            raise SpaceError(
+                f"{path}: is a folder, not a space file" if path.is_dir() else f"{path}: no such file"
+            )
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
@@ -84,8 +87,10 @@ def _toml(text: str, origin: str) -> dict[str, Any]:
         return tomllib.loads(text.removeprefix("\ufeff"))
     except RecursionError:
         raise SpaceError(f"{origin}: tables are nested too deeply") from None
-    except ValueError as error:
+    except tomllib.TOMLDecodeError as error:
         raise SpaceError(f"{origin}: not TOML: {error}") from None
+    except ValueError:  # more digits than Python turns into a number
+        raise SpaceError(f"{origin}: a number of thousands of digits") from None
 
 
 def _blocks_of(tree: Chain) -> dict[str, Block]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import PluginError
 from nas.spaces.document import BlockDocument, CellDocument, SpaceDocument, StageDocument
-from nas.spaces.options import option_problem, shown
 from nas.spaces.problems import Problems
 from nas.spaces.signature import Signature
 from nas.spaces.tree import BlockNode, Chain, Fixed, GraphNode, OneOf, Repeat, Scalar, Value, choice
+from nas.spaces.values import option_problem, shown
 
 if TYPE_CHECKING:
     from nas.blocks.block import Block
@@ -30,13 +30,16 @@ class Resolver:
     def __init__(self, blocks: Mapping[str, Block], problems: Problems) -> None:
         self._blocks = blocks
         self._problems = problems
+        self._domains = set(SIZES)
 
     def chain(self, document: SpaceDocument) -> Chain:
         """The tree of a whole space."""
         given = document.input
         expected = SIZES.get(given.domain)
         if expected is not None and len(given.size) != expected:
-            self._problems.add(("input", "size"), f"a {given.domain} has {expected} sizes, not {len(given.size)}")
+            self._problems.add(
+                ("input", "size"), f"domain {given.domain!r} has {expected} of them, not {len(given.size)}"
+            )
         parts = [self._stage(stage, number) for number, stage in enumerate(document.stages)]
         if document.stem is not None:
             stem = document.stem
@@ -44,7 +47,11 @@ class Resolver:
             width = self._distinct(stem.width, ("stem", "width"))
             parts.insert(0, Repeat("stem", body, None, width, stem.stride))
         parts.append(Repeat("head", self._layer(document.head, ("head",), ("head",))))
-        return Chain(Signature(given.domain, given.channels, tuple(given.size)), tuple(parts), document.classes)
+        if given.domain not in self._domains:
+            self._problems.add_unknown(("input", "domain", given.domain), self._domains, "domain")
+        return Chain(
+            Signature(given.domain, given.channels, tuple(given.size)), tuple(parts), document.classes
+        )
 
     def _stage(self, stage: StageDocument, number: int) -> Repeat:
         key: Key = ("stages", number)
@@ -65,7 +72,9 @@ class Resolver:
         return Repeat(name, body, depth, width, stage.stride, stage.share)
 
     def _cell(self, cell: CellDocument, number: int) -> GraphNode:
-        operations = self._alternatives(cell.operations, ("stages", number, "cell", "operations"), ("operation",))
+        operations = self._alternatives(
+            cell.operations, ("stages", number, "cell", "operations"), ("operation",)
+        )
         return GraphNode(cell.nodes, operations, cell.share or f"stages.{number}")
 
     def _distinct(self, values: Sequence[int], key: Key) -> tuple[int, ...]:
@@ -74,7 +83,9 @@ class Resolver:
             self._problems.add(key, problem)
         return tuple(values)
 
-    def _alternatives(self, documents: Sequence[BlockDocument], key: Key, roles: Sequence[str]) -> Fixed | OneOf:
+    def _alternatives(
+        self, documents: Sequence[BlockDocument], key: Key, roles: Sequence[str]
+    ) -> Fixed | OneOf:
         nodes: list[BlockNode] = []
         for number, document in enumerate(documents):
             node = self._block(document.use, document.knobs(), (*key, number), roles)
@@ -94,9 +105,12 @@ class Resolver:
         block = self._find(use, (*key, "use"))
         if block is None:
             return None
+        self._domains.add(block.domain)
         if block.role not in roles:
             wanted = " or ".join(repr(role) for role in roles)
-            self._problems.add((*key, "use"), f"{use!r} is of role {block.role!r}; here stands one of role {wanted}")
+            self._problems.add(
+                (*key, "use"), f"{use!r} is of role {block.role!r}; here stands one of role {wanted}"
+            )
             return None
         for name in knobs:
             if name not in block.knobs:
@@ -167,7 +181,7 @@ class Resolver:
         same = next((known for known in alike if known == value), None)
         if same is not None:
             return same  # type: ignore[no-any-return]
-        if isinstance(value, bool) or not knob.allows(value):
+        if isinstance(value, bool) or not alike or not knob.allows(value):
             self._problems.add(key, f"{shown(value)} is not possible; {_possible(knob)}")
             return value
         if all(isinstance(known, float) for known in knob.values):

@@ -82,7 +82,9 @@ class Sampler:
                 left = steps - step - 1
 
                 def leads_on(end: Signature, left: int = left) -> bool:
-                    return bool(self._counter.stage_completions(index, end, allowed, width, left, first=False))
+                    return bool(
+                        self._counter.stage_completions(index, end, allowed, width, left, first=False)
+                    )
 
                 for end, reached in self._draw_layer(vectors, part, step, span, members, leads_on, rng):
                     behind.setdefault(end, []).append(reached)
@@ -111,7 +113,9 @@ class Sampler:
         self, vectors: np.ndarray, allowed: Allowed, rows: np.ndarray, rng: np.random.Generator
     ) -> None:
         for fitting, group in zip(allowed, self._layout.groups, strict=True):
-            table = np.array([group.options.assignments[index] for index in sorted(fitting or ())], dtype=np.int64)
+            table = np.array(
+                [group.options.assignments[index] for index in sorted(fitting or ())], dtype=np.int64
+            )
             drawn = rng.integers(len(table), size=(rows.size, len(group.options.edges)))
             vectors[rows, group.base : group.base + group.options.width] = table[drawn].reshape(rows.size, -1)
 

@@ -14,9 +14,9 @@ from nas.spaces.decision import Decision, Instance, Slot, Values
 from nas.spaces.flat import FlatModel
 from nas.spaces.layout import lay_out
 from nas.spaces.model import Model, TreeModel
-from nas.spaces.options import option_problem
 from nas.spaces.signature import Signature
 from nas.spaces.tree import Chain
+from nas.spaces.values import option_problem
 from nas.spaces.variation import Variation
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ class Space:
         self._variation = Variation(self)
         self._size = model.size()
         if not self._size:
-            raise SpaceError(f"space {name!r} holds no network: no choice of its blocks fits all their places")
+            raise SpaceError(
+                f"space {name!r} holds no network: no choice of its blocks fits all their places"
+            )
 
     @classmethod
     def flat(cls, decisions: Mapping[str, Sequence[Any]], name: str = "flat") -> Space:
@@ -117,7 +119,7 @@ class Space:
         return values is not None and self._model.instances(values) is not None
 
     def canonical(self, vector: Sequence[int] | np.ndarray) -> np.ndarray:
-        """The vector with every decision that does not matter set to 0; SpaceError where it is not of this space."""
+        """The vector with 0 where a decision does not matter; SpaceError where it is not of this space."""
         return np.array(self._canonical(self._checked(vector)), dtype=np.int64)
 
     def decode(self, vector: Sequence[int] | np.ndarray) -> Architecture:
@@ -132,13 +134,13 @@ class Space:
         values = self._vector_of(architecture.values())
         if self._decode(values).network != architecture.network:
             raise SpaceError(
-                f"the architecture's choices are those of space {self.name!r}, but they lead to another network "
-                "here: the space has changed since. Use the space the architecture was made with."
+                f"the architecture's choices are those of space {self.name!r}, but here they lead to another "
+                "network: the space has changed since. Use the space the architecture was made with."
             )
         return np.array(values, dtype=np.int64)
 
     def instances(self, vector: Sequence[int] | np.ndarray) -> tuple[Instance | None, ...]:
-        """What stands in each slot, None where the depth leaves it out; SpaceError where a block does not fit."""
+        """What stands in each slot, None beyond the depth; SpaceError where a block does not fit."""
         return self._instances(self._checked(vector))
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
@@ -173,8 +175,8 @@ class Space:
         values = self._within_range(vector)
         if values is None:
             raise SpaceError(
-                f"not a vector of space {self.name!r}: expected {len(self._limits)} integers, each from 0 to the "
-                "number of options less one"
+                f"not a vector of space {self.name!r}: expected {len(self._limits)} integers, each from 0 to "
+                "the number of options less one"
             )
         return values
 
@@ -187,7 +189,9 @@ class Space:
     def _instances(self, values: Values) -> tuple[Instance | None, ...]:
         instances = self._model.instances(values)
         if instances is None:
-            raise SpaceError(f"not a valid vector of space {self.name!r}: a block does not fit where it stands")
+            raise SpaceError(
+                f"not a valid vector of space {self.name!r}: a block does not fit where it stands"
+            )
         return instances
 
     def _decode(self, values: Values) -> Architecture:

@@ -47,7 +47,7 @@ class Variation:
         return list(found.values())
 
     def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
-        """A random other architecture: one decision changed, those it opens random; two, three if one is not enough."""
+        """A random other architecture: one decision changed, or more where that leads nowhere."""
         vector = self._vector(architecture)
         for attempt in range(ATTEMPTS):
             child = self._step(vector, 1 + attempt // 8, rng)
@@ -66,7 +66,7 @@ class Variation:
             picks = rng.integers(2, size=len(parents[0])).tolist()
             mixed = []
             for column, pick in enumerate(picks):
-                # Where a decision matters in one parent only, that one's choice is the one that means something.
+                # Where a decision matters in one parent only, the choice of that one is taken.
                 source = pick if column in active[pick] or column not in active[1 - pick] else 1 - pick
                 mixed.append(parents[source][column])
             unknown = [c for c in range(len(mixed)) if c not in active[0] and c not in active[1]]
@@ -80,10 +80,11 @@ class Variation:
 
     def _step(self, vector: Values, changes: int, rng: np.random.Generator) -> Architecture | None:
         active = self._space.active(vector)
-        if not active:
+        movable = [column for column in active if len(self._space.decisions[column].options) > 1]
+        if not movable:
             return None
         changed = list(vector)
-        for column in rng.choice(active, size=min(changes, len(active)), replace=False).tolist():
+        for column in rng.choice(movable, size=min(changes, len(movable)), replace=False).tolist():
             options = len(self._space.decisions[column].options)
             changed[column] = (vector[column] + 1 + int(rng.integers(options - 1))) % options
         opened = [column for column in range(len(vector)) if column not in set(active)]

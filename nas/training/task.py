@@ -40,13 +40,15 @@ class Task:
     """A task by name: ``--data NAME`` or ``--data NAME:ARGUMENT``.
 
     `load(argument, split_seed)` (or ``"module:name"`` of it) returns a TaskData; it raises DataError with one
-    clear line where a file is missing, truncated or of another kind.
+    clear line where a file is missing, truncated or of another kind. `takes_path` says that the argument is a
+    path, which is then made absolute, so that workers and resumed studies find it from another folder.
     """
 
     name: str
     load: Callable[[str, int], TaskData] | str
     description: str = ""
     metrics: tuple[str, ...] = ("accuracy", "loss")
+    takes_path: bool = False
 
     def open(self, argument: str, split_seed: int) -> TaskData:
         """The data, split deterministically by the seed."""

@@ -75,5 +75,6 @@ class Attention(nn.Module):
         """softmax(Q K^T / sqrt(head_dim)) V per head, then a projection."""
         N, C, H, W = x.shape
         heads = self.qkv(x).reshape(N, 3, C // self.head_dim, self.head_dim, H * W).transpose(-1, -2)
-        mixed = F.scaled_dot_product_attention(*heads.unbind(1))
+        q, k, v = heads.unbind(1)
+        mixed = F.scaled_dot_product_attention(q, k, v)
         return self.project(mixed.transpose(-1, -2).reshape(N, C, H, W))  # type: ignore[no-any-return]

@@ -128,15 +128,69 @@ class OneNormForTwo(Attributes):
         return self.bn1(self.conv1(x)) + self.bn1(self.conv2(x)) + self.bn2(x)
 
 
+class AsksShape(Attributes):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv1(x)
+        N, C, H, W = y.shape
+        return self.bn1(y).reshape(N, C * H, W) + self.bn2(self.conv2(x)).reshape(y.size(0), C * H, -1)
+
+
+def test_who_asks_for_the_shape_alone_does_not_hinder() -> None:
+    agrees(AsksShape(), picture(*IMAGE), left=0)
+
+
+class LooksInside(Attributes):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn1(self.conv1(x)) * self.conv1.weight.sum()
+        return y + self.bn2(self.conv2(x)) * self.bn2.bias.sum()
+
+
 @pytest.mark.parametrize(
-    "module", [TwoReaders(), CalledTwice(), OneNormForTwo()], ids=lambda m: type(m).__name__
+    "module", [TwoReaders(), CalledTwice(), OneNormForTwo(), LooksInside()], ids=lambda m: type(m).__name__
 )
 def test_what_something_else_reads_is_left_alone(module: nn.Module) -> None:
     agrees(module, picture(*IMAGE), left=2)
 
 
-def test_a_norm_in_front_of_a_convolution_is_left_alone() -> None:
-    agrees(nn.Sequential(nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1)), picture(*IMAGE), left=1)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_a_norm_in_front_of_an_unpadded_convolution_is_folded_into_it(bias: bool, groups: int) -> None:
+    conv = nn.Conv2d(4, 8, (3, 2), stride=2, groups=groups, bias=bias)
+    agrees(nn.Sequential(nn.BatchNorm2d(4), conv, nn.ReLU()), picture(*IMAGE), left=0)
+
+
+@pytest.mark.parametrize("padding", [1, (0, 1), "same"])
+def test_a_norm_in_front_of_a_padded_convolution_is_left_alone(padding: int | tuple[int, int] | str) -> None:
+    conv = nn.Conv2d(4, 4, 3, padding=padding)
+    agrees(nn.Sequential(nn.BatchNorm2d(4), conv), picture(*IMAGE), left=1)
+
+
+@pytest.mark.parametrize("padding", ["valid", 0])
+def test_no_padding_has_two_names(padding: int | str) -> None:
+    agrees(nn.Sequential(nn.BatchNorm1d(4), nn.Conv1d(4, 2, 3, padding=padding)), picture(2, 4, 9), left=0)
+
+
+def test_a_norm_between_two_convolutions_goes_into_one_of_them() -> None:
+    parts = [nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6), nn.Conv2d(6, 5, 1), nn.BatchNorm2d(5), nn.BatchNorm2d(5)]
+    agrees(nn.Sequential(*parts, nn.Conv2d(5, 3, 1)), picture(*IMAGE), left=0)
+
+
+def test_norms_on_both_sides_of_a_convolution_go_into_it() -> None:
+    parts = [nn.BatchNorm2d(4), nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6), nn.ReLU()]
+    agrees(nn.Sequential(*parts), picture(*IMAGE), left=0)
+
+
+def test_a_norm_in_front_whose_input_passes_by_is_folded() -> None:
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(4)
+            self.conv = nn.Conv2d(4, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.conv(self.norm(x))
+
+    agrees(Residual(), picture(*IMAGE), left=0)
 
 
 def test_a_norm_without_statistics_is_left_alone() -> None:

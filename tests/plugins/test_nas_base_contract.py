@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 import torch
-from nas_base_cases import BLOCKS, LAYERS, MAP, NAMES, label, randomised
+from nas_base_cases import BLOCKS, LAYERS, MAP, NAMES, label, randomised, use
 from torch import Tensor, nn
 
 from nas.blocks import build_element, fuse
@@ -63,8 +63,19 @@ def test_the_deployed_form_agrees_with_randomised_statistics(layer: Layer) -> No
     torch.testing.assert_close(deployed(picture()), expected, rtol=1e-9, atol=1e-9)
     assert module.training
     assert not any(part.training for part in deployed.modules())
+    # What stands in front of an activation, a pool or a sum has no convolution to go into.
     if layer.block.use not in ("metaformer", "pool_linear"):
         assert not any(isinstance(part, nn.BatchNorm2d) for part in deployed.modules())
+
+
+@pytest.mark.parametrize("mixer", ["separable_conv", "attention"])
+def test_the_batch_norms_of_a_metaformer_are_folded_where_a_convolution_reads_them(mixer: str) -> None:
+    knobs = {"head_dim": 8} if mixer == "attention" else {}
+    layer = Layer(use("metaformer", mixer=use(mixer, **knobs), norm="batch"))
+    module = built(layer)
+    deployed = fuse(module)
+    torch.testing.assert_close(deployed(picture()), module.eval()(picture()), rtol=1e-9, atol=1e-9)
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in deployed.modules())
 
 
 @every_layer

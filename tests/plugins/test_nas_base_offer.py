@@ -6,13 +6,13 @@ import inspect
 import subprocess
 import sys
 
-import nas_base
 import pytest
-from nas_base.activations import BUILDERS, activation
 from nas_base_cases import BLOCKS, NAMES, WIDE
 
+import nas_base
 from nas.blocks import ROLES
 from nas.spaces.signature import Signature
+from nas_base.activations import BUILDERS, activation
 
 EXPECTED = {
     "stem": {"conv_stem"},

@@ -6,11 +6,11 @@ import math
 
 import pytest
 import torch
-from nas_base.activations import SquaredReLU, StarReLU
 from nas_base_cases import MAP, made, use
 from torch import Tensor, nn
 
 from nas.spaces.signature import Signature
+from nas_base.activations import SquaredReLU, StarReLU
 
 torch.set_num_threads(1)
 TINY = Signature("image", 4, (5, 3))

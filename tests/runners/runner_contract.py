@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,7 @@ class ScriptedSource:
     most_running: int = 0
     threads: set[int] = field(default_factory=set)
     process_kept: bool = False
+    lock: Any = field(default_factory=threading.Lock)  # like a store's connection, it cannot be pickled
 
     def next(self) -> TrialRequest | None:
         self.threads.add(threading.get_ident())
@@ -87,7 +89,7 @@ class ScriptedSource:
 
 
 class ToyEvaluator:
-    """Does what the architecture's choices say, counts its steps on disk and notes there that it was closed."""
+    """Does what the architecture's choices say; counts its steps on disk and notes there its closing."""
 
     def __call__(self, request: TrialRequest) -> Iterator[Mapping[str, float]]:
         choices = request.architecture.values()

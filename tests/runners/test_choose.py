@@ -31,7 +31,8 @@ class TestAuto:
         assert shape(make_runner("auto", cpus_per_trial=cpus_per_trial)) == ("InlineRunner", 1)
 
     @pytest.mark.parametrize(
-        ("gpus", "gpus_per_trial", "slots"), [(2, 1, 2), (2, 0.5, 4), (8, 1, 4), (8, 4, 2)]
+        ("gpus", "gpus_per_trial", "slots"),
+        [(2, 1, 2), (2, 0.5, 4), (1, 0.4, 2), (2, 0.7, 2), (8, 1, 4), (8, 4, 2)],
     )
     def test_gpus_are_a_limit_too(
         self, monkeypatch: pytest.MonkeyPatch, gpus: int, gpus_per_trial: float, slots: int

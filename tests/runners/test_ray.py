@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -44,16 +46,24 @@ class TestRayRunner(RunnerContract):
         runner.run(source, local)
         assert source.metrics(0) == {"answer": 42.0}
 
+    def test_workers_run_in_the_folder_of_the_driver(
+        self, runner: RayRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        source = ScriptedSource([make_request(0, 1, Path("here"))])
+        runner.run(source, ToyEvaluator())
+        assert (tmp_path / "here" / "closed").exists()
+
     def test_evaluator_that_cannot_be_pickled_is_a_usage_error(self, runner: RayRunner) -> None:
-        with Path(__file__).open() as file:
-            handle = file
+        lock = threading.Lock()
 
-            def holds_a_file(request: TrialRequest) -> Iterator[Mapping[str, float]]:
-                yield {"line": float(len(handle.readline()))}
+        def holds_a_lock(request: TrialRequest) -> Iterator[Mapping[str, float]]:
+            with lock:
+                yield {"loss": 1.0}
 
-            source = ScriptedSource([make_request(0)])
-            with pytest.raises(UsageError, match="cannot be sent to Ray's workers .*run with one worker"):
-                runner.run(source, holds_a_file)
+        source = ScriptedSource([make_request(0)])
+        with pytest.raises(UsageError, match=r"cannot be sent to Ray's workers .*run with one worker"):
+            runner.run(source, holds_a_lock)
         assert source.reports == []
 
     def test_evaluator_that_cannot_be_loaded_fails_its_trials(self, runner: RayRunner) -> None:
@@ -109,19 +119,58 @@ class TestLostWorker:
         assert sorted(report.number for report in source.reports if isinstance(report, Finished)) == [0, 1, 2]
 
 
+JOINING = """
+import sys
+from runner_contract import ScriptedSource, ToyEvaluator, make_request
+from nas.runners import make_runner
+
+runner = make_runner("auto", address=sys.argv[1])
+source = ScriptedSource([make_request(0), make_request(1)])
+runner.run(source, ToyEvaluator())
+print(type(runner).__name__, runner.slots, sorted(source.metrics(n)["accuracy"] for n in (0, 1)))
+"""
+
+
+@pytest.mark.usefixtures("shared_ray")
+def test_joins_a_cluster_by_its_address_and_leaves_it_running(tmp_path: Path) -> None:
+    import ray
+
+    script = tmp_path / "joining.py"
+    script.write_text(JOINING)
+    address = ray.get_runtime_context().gcs_address
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    joined = subprocess.run(
+        [sys.executable, str(script), address],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=environment,
+    )
+    assert (joined.stdout, joined.stderr) == ("RayRunner 2 [0.0, 1.0]\n", "")
+    assert ray.cluster_resources()["CPU"] == 2  # type: ignore[no-untyped-call]
+
+
 class TestArguments:
     @pytest.mark.parametrize("slots", [0, -1])
     def test_at_least_one_slot(self, slots: int) -> None:
         with pytest.raises(UsageError, match="at least 1"):
             RayRunner(slots)
 
+    @pytest.mark.parametrize(
+        ("slots", "per_trial", "gpus"),
+        [(4, 0, 0), (4, 0.5, 2), (5, 0.4, 3), (3, 1, 3), (2, 4, 8), (3, 0.7, 3)],
+    )
+    def test_a_cluster_of_its_own_has_the_gpus_of_all_slots(
+        self, slots: int, per_trial: float, gpus: float
+    ) -> None:
+        assert RayRunner(slots, gpus_per_trial=per_trial)._gpus() == gpus
+
     def test_no_negative_resources(self) -> None:
         with pytest.raises(UsageError, match="negative"):
             RayRunner(2, gpus_per_trial=-1)
 
     def test_making_one_needs_no_ray(self) -> None:
-        import subprocess
-
         code = (
             "import sys, nas.runners as r; r.RayRunner(2); r.make_runner(1); sys.exit('ray' in sys.modules)"
         )

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from nas.errors import UsageError
-from nas.runners import processes, ray_cluster
+from nas.errors import NasError, UsageError
+from nas.runners import ray_cluster
+from nas.runners.folder import base_folder
 
 
 class TestAddress:
@@ -37,49 +35,18 @@ class TestAddress:
             pytest.fail("joined")
 
 
-def _sleeper(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)", str(folder)])
+class TestStart:
+    def test_that_fails_is_told_in_one_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def init(**options: object) -> None:
+            raise RuntimeError("Failed to start GCS.\n\nno space left on device\n")
 
-
-@pytest.mark.skipif(not processes.PROC.is_dir(), reason="finds processes through /proc")
-class TestLeftovers:
-    def test_of_a_killed_study_are_ended_and_removed(self, tmp_path: Path) -> None:
-        with subprocess.Popen([sys.executable, "-c", "pass"]) as owner:
-            owner.wait()
-        folder = tmp_path / f"nas-ray-{owner.pid}-abc"
-        folder.mkdir()
-        (folder / "log").write_text("left behind")
-        with _sleeper(folder) as sleeper:
-            ray_cluster.remove_leftovers(tmp_path)
-            assert sleeper.wait(timeout=30) < 0
-        assert not folder.exists()
-
-    def test_of_a_running_study_stay(self, tmp_path: Path) -> None:
-        folder = tmp_path / f"nas-ray-{os.getpid()}-abc"
-        folder.mkdir()
-        with _sleeper(folder) as sleeper:
-            try:
-                ray_cluster.remove_leftovers(tmp_path)
-                assert sleeper.poll() is None
-            finally:
-                sleeper.kill()
-        assert folder.exists()
-
-    def test_with_other_names_stay(self, tmp_path: Path) -> None:
-        for name in ("nas-ray-", "nas-ray-x-y", "other-1-2"):
-            (tmp_path / name).mkdir()
-        ray_cluster.remove_leftovers(tmp_path)
-        assert len(list(tmp_path.iterdir())) == 3
-
-
-class TestBase:
-    def test_is_short_enough_for_sockets(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr(ray_cluster.tempfile, "gettempdir", lambda: str(tmp_path / ("x" * 90)))
-        assert len(str(ray_cluster._base())) <= 16
-
-    def test_is_the_users_own_where_that_is_short(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(ray_cluster.tempfile, "gettempdir", lambda: "/var/tmp")
-        assert ray_cluster._base() == Path("/var/tmp")
+        monkeypatch.setattr(ray_cluster.ray, "is_initialized", lambda: False)
+        monkeypatch.setattr(ray_cluster.ray, "init", init)
+        monkeypatch.setattr(ray_cluster.ray, "shutdown", lambda: None)
+        expected = "Ray did not start: no space left on device. --workers 1 does without it."
+        with pytest.raises(NasError) as caught, ray_cluster.ray_cluster(cpus=2):
+            pytest.fail("started")
+        assert str(caught.value) == expected
 
 
 @pytest.mark.ray
@@ -99,5 +66,5 @@ class TestLocalCluster:
         assert setup.get_authentication_mode() == setup.AuthenticationMode.TOKEN
 
     def test_keeps_its_files_to_its_owner(self) -> None:
-        (folder,) = ray_cluster._base().glob(f"nas-ray-{os.getpid()}-*")
+        (folder,) = base_folder().glob(f"nas-ray-{os.getpid()}-*")
         assert folder.stat().st_mode & 0o077 == 0

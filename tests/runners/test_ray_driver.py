@@ -13,9 +13,10 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from runner_contract import ScriptedSource, make_request, plain_metrics
 
-from nas.errors import TrialError
+from nas.errors import TrialError, UsageError
 from nas.runners import ray_tune
 from nas.runners.ray_driver import Relay, ReportScheduler, SourceError, SourceSearcher
+from nas.runners.ray_tune import TuneSetup
 from nas.runners.ray_worker import REPORT, REQUEST
 from nas.runners.wire import decode_request
 from nas.search.trial import Failed, Finished, Lost, Progress, Report, Started
@@ -101,7 +102,7 @@ class TestScheduler:
         scheduler.on_trial_error(None, tune_trial("a", error))
         (lost,) = source.reports
         assert isinstance(lost, Lost)
-        assert "actor died" in lost.reason
+        assert "actor" in lost.reason
 
     def test_calls_a_dead_worker_lost_though_tune_says_nothing(
         self, scheduler: ReportScheduler, source: ScriptedSource, tmp_path: Path
@@ -154,8 +155,8 @@ class TestBrokenTune:
     ) -> None:
         runs = []
 
-        def fit(trainable: Any, relay: Relay, slots: int) -> None:
-            runs.append(slots)
+        def fit(trainable: Any, relay: Relay, setup: TuneSetup) -> None:
+            runs.append(setup.slots)
             relay.next(f"trial {len(runs)}")
             if len(runs) < 3:
                 raise KeyError("tune broke")
@@ -165,7 +166,7 @@ class TestBrokenTune:
                     relay.report("another", Finished(request.number, request.attempt, 0.1))
 
         monkeypatch.setattr(ray_tune, "_fit", fit)
-        ray_tune._run(None, Relay(source), 2)
+        ray_tune._run(None, Relay(source), TuneSetup(2))
         assert runs == [2, 2, 2]
         assert [type(report) for report in source.reports] == [Lost, Lost, Finished, Finished]
         assert "tune broke" in source.reports[0].reason  # type: ignore[union-attr]
@@ -173,20 +174,32 @@ class TestBrokenTune:
     def test_gives_up_when_nothing_ever_comes_of_it(
         self, monkeypatch: pytest.MonkeyPatch, source: ScriptedSource
     ) -> None:
-        def fit(trainable: Any, relay: Relay, slots: int) -> None:
+        def fit(trainable: Any, relay: Relay, setup: TuneSetup) -> None:
             raise RuntimeError("first line\nno space left on device")
 
         monkeypatch.setattr(ray_tune, "_fit", fit)
         with pytest.raises(TrialError, match="3 times in a row: no space left on device"):
-            ray_tune._run(None, Relay(source), 2)
+            ray_tune._run(None, Relay(source), TuneSetup(2))
 
     def test_an_error_of_the_source_comes_out_as_it_is(
         self, monkeypatch: pytest.MonkeyPatch, source: ScriptedSource
     ) -> None:
-        def fit(trainable: Any, relay: Relay, slots: int) -> None:
+        def fit(trainable: Any, relay: Relay, setup: TuneSetup) -> None:
             raise SourceError(OSError("the disk is full"))
 
         monkeypatch.setattr(ray_tune, "_fit", fit)
         monkeypatch.setattr(ray_tune.ray, "put", lambda value: value)
+        monkeypatch.setattr(ray_tune.ray, "cluster_resources", lambda: {"CPU": 2.0})
         with pytest.raises(OSError, match="the disk is full"):
-            ray_tune.run_on_ray(source, plain_metrics, 2, {"cpu": 1})
+            ray_tune.run_on_ray(source, plain_metrics, TuneSetup(2))
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "missing"), [(4, 0, "4 CPUs, but Ray has 2"), (1, 1, "1 GPUs, but Ray has 0")]
+)
+def test_resources_that_ray_never_has_are_refused(
+    monkeypatch: pytest.MonkeyPatch, source: ScriptedSource, cpus: float, gpus: float, missing: str
+) -> None:
+    monkeypatch.setattr(ray_tune.ray, "cluster_resources", lambda: {"CPU": 2.0})
+    with pytest.raises(UsageError, match=missing):
+        ray_tune.run_on_ray(source, plain_metrics, TuneSetup(2, cpus, gpus))

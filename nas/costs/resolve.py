@@ -1,0 +1,51 @@
+"""Target references: a name, an alias, a file, with a profile of the user's choice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.costs.target import Target
+from nas.costs.target_file import check_target, read_target
+from nas.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from nas.plugins import Registry
+
+
+def resolve_target(
+    reference: str | Path | Target,
+    registry: Registry | None = None,
+    *,
+    precision: str | None = None,
+    batch_size: int | None = None,
+    runtime: str | None = None,
+    layout: str | None = None,
+) -> Target:
+    """The target of a name (``a100-sxm4-80gb``), an alias (``a100``), a target file or a Target.
+
+    What is not None replaces that part of the target's default profile. Raises UnknownNameError with the nearest
+    name, and TargetError where the device has no figures for the profile.
+    """
+    target = _find(reference, registry)
+    given = {"precision": precision, "batch_size": batch_size, "runtime": runtime, "layout": layout}
+    changes = {key: value for key, value in given.items() if value is not None}
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"the batch size must be at least 1, not {batch_size}")
+    return check_target(replace(target, **changes))  # type: ignore[arg-type]
+
+
+def _find(reference: str | Path | Target, registry: Registry | None) -> Target:
+    if isinstance(reference, Target):
+        return reference
+    if isinstance(reference, Path) or reference.endswith(".toml"):
+        return read_target(Path(reference))
+    if registry is None:
+        from nas.plugins import default_registry
+
+        registry = default_registry()
+    names = {alias: name for name in registry.targets for alias in registry.targets[name].device.aliases}
+    if reference not in registry.targets and reference not in names:
+        raise UnknownNameError("target", reference, [*registry.targets, *names])
+    return replace(registry.targets[names.get(reference, reference)], name=reference)

@@ -1,0 +1,128 @@
+"""Target files: a device's datasheet figures in TOML, each with its source."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nas.costs.target import LAYOUTS, PRECISIONS, RUNTIMES, Device, Figure, Target
+from nas.errors import TargetError, nearest
+
+SIZE_LIMIT = 200_000
+PEAKS = {
+    "fp32": "fp32_tflops",
+    "tf32": "tf32_tflops",
+    "fp16": "fp16_tflops",
+    "bf16": "bf16_tflops",
+    "amp-fp16": "fp16_tflops",
+    "int8": "int8_tops",
+}
+"""The figure that holds the peak of a precision."""
+FIGURES = frozenset(PEAKS.values()) | {
+    "fp8_tflops",
+    "memory_bandwidth_gbs",
+    "cache_mb",
+    "units",
+    "lanes_per_unit",
+    "clock_mhz",
+    "tdp_w",
+    "idle_w",
+    "memory_gb",
+    "launch_floor_us",
+    "eager_operator_us",
+}
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Text = Annotated[str, Field(min_length=1, max_length=500)]
+Number = Annotated[float, Field(gt=0, lt=1e9, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class FigureEntry(_Strict):
+    """One figure: its value in the unit its key names, where it comes from, how far to trust it."""
+
+    value: Number
+    source: Text
+    trust: Literal["high", "medium", "low", "measured"] = "medium"
+
+
+class ProfileEntry(_Strict):
+    """The profile a target's bare name stands for."""
+
+    precision: str = "fp32"
+    runtime: str = "compiled"
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    layout: str = "nchw"
+
+
+class TargetEntry(_Strict):
+    """A whole target file."""
+
+    name: Name
+    aliases: list[Name] = []
+    device_class: Text = Field(default="other", alias="class")
+    vendor: Text = "unknown"
+    architecture: str = ""
+    profile: ProfileEntry = ProfileEntry()
+    figures: dict[str, FigureEntry]
+
+
+def read_target(path: Path) -> Target:
+    """The target a TOML file describes; TargetError names the file and the key of every mistake."""
+    try:
+        entry = TargetEntry.model_validate(_read_toml(path))
+    except ValidationError as error:
+        raise TargetError(f"{path}: {'; '.join(_explain(item) for item in error.errors()[:5])}") from None
+    unknown = [name for name in entry.figures if name not in FIGURES]
+    if unknown:
+        match = nearest(unknown[0], FIGURES)
+        raise TargetError(f"{path}: unknown figure {unknown[0]!r}" + (f"; did you mean {match!r}?" if match else ""))
+    figures = {name: Figure(f.value, f.source, f.trust) for name, f in entry.figures.items()}
+    device = Device(entry.name, entry.device_class, entry.vendor, figures, tuple(entry.aliases))
+    target = Target(entry.name, device, **entry.profile.model_dump())
+    return check_target(target, str(path))
+
+
+def check_target(target: Target, where: str | None = None) -> Target:
+    """The target itself where its profile can be priced; else a TargetError that says what there is."""
+    prefix = f"{where}: " if where else f"target {target.name!r}: "
+    for value, known, what in (
+        (target.precision, PRECISIONS, "precision"),
+        (target.runtime, RUNTIMES, "runtime"),
+        (target.layout, LAYOUTS, "layout"),
+    ):
+        if value not in known:
+            raise TargetError(f"{prefix}unknown {what} {value!r}; known: {', '.join(known)}")
+    figures = target.device.figures
+    if "memory_bandwidth_gbs" not in figures:
+        raise TargetError(f"{prefix}the figure 'memory_bandwidth_gbs' is missing")
+    if PEAKS[target.precision] not in figures:
+        have = [name for name, figure in PEAKS.items() if figure in figures]
+        choices = f"it has figures for {', '.join(have)}" if have else "no peak is given at all"
+        raise TargetError(f"{prefix}no peak for {target.precision} ({PEAKS[target.precision]}); {choices}")
+    return target
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > SIZE_LIMIT:
+            raise TargetError(f"{path}: larger than {SIZE_LIMIT:,} bytes; a target file is a page of TOML")
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise TargetError(f"{path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TargetError(f"{path}: not a TOML file: {error}") from None
+
+
+def _explain(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        match = nearest(key, [*TargetEntry.model_fields, "class"])
+        return f"unknown key {key!r}" + (f" (did you mean {match!r}?)" if match else "")
+    return f"{key}: {item['msg']}"

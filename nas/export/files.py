@@ -1,0 +1,42 @@
+"""Files that appear whole and checked, or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nas.errors import ExportError, UsageError
+
+
+def check_writable(path: Path) -> None:
+    """Raises UsageError, before any work is done, where `path` cannot become a file."""
+    try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder: name the file to write")
+        if not path.parent.is_dir():
+            raise UsageError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
+        if not os.access(path.parent, os.W_OK):
+            raise UsageError(f"cannot write {path}: the folder {path.parent} is read-only")
+    except (OSError, ValueError) as error:  # a name too long, a loop of links, a NUL in the name
+        raise UsageError(f"cannot write {str(path)!r:.200}: {getattr(error, 'strerror', None) or error}") from None
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write to; the file is moved to `path` when the block ends well, and removed otherwise.
+
+    The temporary file lies beside `path` and keeps its suffix, which some formats insist on.
+    """
+    temporary = path.parent / f".nas-{secrets.token_hex(8)}{path.suffix}"
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise ExportError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,54 @@
+"""The weights format: safetensors of the deployed form, with the architecture in its header."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+from torch import Tensor, nn
+
+from nas.export.agreement import check_agreement, check_inputs, export_errors
+from nas.export.exporter import ExportReport, ExportRequest
+from nas.export.files import whole_file
+
+TOLERANCE = 1e-5
+
+
+def write(request: ExportRequest) -> ExportReport:
+    """Writes a ``.safetensors`` file, reads it back into a copy of the module and compares the two.
+
+    The keys are those of ``nas.blocks.fuse(nas.blocks.build(...))``; the header's ``network`` is the JSON of
+    the network, ``input`` the shape of one sample.
+    """
+    from safetensors.torch import load_file, save_file
+
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in request.module.state_dict().items()}
+    with whole_file(request.path) as temporary:
+        with export_errors("safetensors"):
+            save_file(state, temporary, metadata=header(request))
+            loaded = load_file(temporary)
+        inputs = check_inputs(request.example)
+        with export_errors("safetensors"):
+            difference = check_agreement(
+                "the file", request.module, inputs, lambda x: _run(request.module, loaded, x), TOLERANCE
+            )
+    note = "load it into nas.blocks.fuse(nas.blocks.build(network, blocks)); the header holds the network"
+    return ExportReport(request.path, difference, (note,))
+
+
+def header(request: ExportRequest) -> dict[str, str]:
+    """What stands in the header beside the tensors."""
+    from nas import __version__
+    from nas.spaces.architecture import network_to_dict
+
+    return {
+        "format": "pt",
+        "nas_version": __version__,
+        "network": json.dumps(network_to_dict(request.network), sort_keys=True),
+        "input": json.dumps(list(request.example.shape[1:])),
+    }
+
+
+def _run(module: nn.Module, state: dict[str, Tensor], inputs: list[Tensor]) -> list[Tensor]:
+    with torch.inference_mode():
+        return [torch.func.functional_call(module, state, (x,), strict=True) for x in inputs]

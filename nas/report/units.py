@@ -1,0 +1,60 @@
+"""The quantities a study knows: their units, and how one value of each is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nas.report.text import clean, count, milliseconds, three_digits
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """An objective as people read it: `scale` times the stored number is in `unit`."""
+
+    name: str
+    label: str
+    unit: str = ""
+    scale: float = 1.0
+
+    @property
+    def title(self) -> str:
+        """Label and unit: ``latency a100 (ms)``."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    def shown(self, value: float) -> str:
+        """One stored value with its unit: ``98.14 %``, ``0.142 ms``, ``3.50 M``."""
+        if self.unit == "%":
+            return f"{value * self.scale:.2f} %"
+        if self.unit == "ms":
+            return milliseconds(value)
+        if self.unit == "MB":
+            return f"{count(value)}B"
+        if self.unit.startswith("M"):
+            return count(value)
+        return f"{three_digits(value * self.scale)} {self.unit}".rstrip()
+
+
+_UNITS = {
+    "accuracy": ("%", 100.0),
+    "top5_accuracy": ("%", 100.0),
+    "latency": ("ms", 1.0),
+    "energy": ("mJ", 1.0),
+    "peak_memory": ("MB", 1e-6),
+    "bytes_moved": ("MB", 1e-6),
+    "activation_bytes": ("MB", 1e-6),
+    "params": ("M", 1e-6),
+    "macs": ("M", 1e-6),
+}
+
+
+def quantity(name: str) -> Quantity:
+    """The quantity an objective names; one that is not known is shown as it is stored.
+
+    >>> quantity("latency@a100").title
+    'latency on a100 (ms)'
+    """
+    base, _, target = name.partition("@")
+    unit, scale = _UNITS.get(base, ("", 1.0))
+    words = {"macs": "MACs", "top5_accuracy": "top-5 accuracy"}.get(base, base.replace("_", " "))
+    label = f"{words} on {target}" if target else words
+    return Quantity(name, clean(label, 60), unit, scale)

@@ -1,0 +1,305 @@
+"""The study loop: between searcher, runner and store, one trial at a time."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.costs.cost import Cost
+from nas.errors import UsageError, suggestion
+from nas.search.contracts import Price, Searcher
+from nas.search.events import LoopEvent, Notice, Resumed, StepDone, TrialEnded, TrialStarted
+from nas.search.front import Front, front_of
+from nas.search.journal import MEMORY, Journal, MemoryJournal, StoredTrial
+from nas.search.ledger import Ledger, OpenTrial
+from nas.search.objective import Constraint, Objective
+from nas.search.prices import Pricing
+from nas.search.proposals import Candidate, Proposer
+from nas.search.seeding import trial_seed
+from nas.search.trial import (
+    Decision,
+    Failed,
+    Finished,
+    Lost,
+    Progress,
+    Report,
+    Started,
+    TrialRequest,
+    TrialResult,
+    TrialState,
+)
+
+if TYPE_CHECKING:
+    from nas.spaces.architecture import Architecture
+    from nas.spaces.space import Space
+
+Costs = Callable[[Sequence["Architecture"]], Sequence[tuple[Cost, ...]]]
+Listener = Callable[[LoopEvent], None]
+METRIC_NAME_CHARACTERS = 200
+
+
+class StudyLoop:
+    """One study as a source of trials: what a runner asks for the next one and tells what happened.
+
+    No architecture is evaluated twice, none that breaks a constraint on something `known`; every report is in
+    the store (or in memory, without one) before the answer. `trials` limits the ended trials, failed and
+    stopped ones included. A trial whose worker is lost runs again up to `max_lost` times. `directory` holds
+    one folder for each trial, named by its number. Raises UsageError for settings that cannot work.
+
+    With one trial at a time the sequence of architectures depends on the settings and the results alone: a
+    study that was killed and resumed goes on as it would have done.
+    """
+
+    def __init__(
+        self,
+        *,
+        space: Space,
+        searcher: Searcher,
+        objectives: Sequence[Objective],
+        known: Mapping[str, Price] | None = None,
+        constraints: Sequence[Constraint] = (),
+        trials: int = 100,
+        fidelity: int = 1,
+        seed: int = 0,
+        store: Journal | None = None,
+        study: str | None = None,
+        directory: Path | None = None,
+        costs: Costs | None = None,
+        listener: Listener | None = None,
+        max_lost: int = 2,
+    ) -> None:
+        _check(objectives, trials=trials, fidelity=fidelity, max_lost=max_lost)
+        self._searcher = searcher
+        self._trials = trials
+        self._fidelity = fidelity
+        self._seed = seed
+        self._journal = store if store is not None else MemoryJournal()
+        self._study = study if study is not None else MEMORY
+        self._directory = directory
+        self._costs = costs
+        self._tell_listener = listener if listener is not None else _ignore
+        self._max_lost = max_lost
+        self._ledger = Ledger(objectives, constraints)
+        self._proposer = Proposer(space, searcher, Pricing(known or {}, constraints), self._ledger, seed)
+        self._again: deque[TrialRequest] = deque()
+
+    # -- what a user sees --------------------------------------------------------------------------------
+
+    @property
+    def results(self) -> tuple[TrialResult, ...]:
+        """The ended trials by number."""
+        return tuple(result for _, result in sorted(self._ledger.results.items()))
+
+    @property
+    def errors(self) -> Mapping[int, str]:
+        """Why trials failed, by number."""
+        return dict(sorted(self._ledger.errors.items()))
+
+    @property
+    def dropped(self) -> int:
+        """How many different architectures were suggested and broke a known constraint."""
+        return self._proposer.dropped
+
+    @property
+    def message(self) -> str | None:
+        """Why the study ended before its budget was spent, such as ``space exhausted: 729 of 729``."""
+        return self._proposer.message
+
+    def front(self) -> Front:
+        """The finished trials that keep every constraint and that no other one dominates."""
+        return front_of(self.results, self._ledger.objectives, self._ledger.constraints)
+
+    def resume(self) -> None:
+        """Takes up what is stored: results go to the searcher, trials on their way are queued again.
+
+        Raises UsageError where no architecture can keep the constraints.
+        """
+        ended = []
+        for record in self._journal.trials(self._study):
+            if record.state.is_final:
+                ended.append(self._recall(record))
+            else:
+                self._requeue_stored(record)
+        if ended:
+            self._searcher.tell(ended)
+        self._tell_listener(Resumed(len(ended), len(self._again)))
+        if self._wants_more:
+            self._proposer.prepare()
+
+    # -- what a runner calls -----------------------------------------------------------------------------
+
+    def next(self) -> TrialRequest | None:
+        """The next trial to start, or None when nothing can start now."""
+        if self._again:
+            return self._again.popleft()
+        while self._wants_more:
+            candidate = self._proposer.propose()
+            if candidate is None:
+                return None
+            request = self._admit(candidate)
+            if request is not None:
+                return request
+        return None
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no further trial will ever start: the budget is spent or nothing new is left."""
+        return not (self._wants_more or self._again or self._ledger.open)
+
+    def report(self, report: Report) -> Decision:
+        """Stores what happened to a trial; a report of an ended trial or an older attempt changes nothing."""
+        trial = self._ledger.open.get(report.number)
+        if trial is None or trial.request.attempt != report.attempt:
+            return Decision.STOP if isinstance(report, Progress) else Decision.CONTINUE
+        if isinstance(report, Progress):
+            return self._progress(trial, report)
+        if isinstance(report, Started):
+            self._started(trial, report)
+        elif isinstance(report, Finished):
+            self._finished(trial, report)
+        elif isinstance(report, Failed):
+            self._fail(trial, report.error, report.traceback)
+        else:
+            self._lost(trial, report)
+        return Decision.CONTINUE
+
+    # -- the life of a trial -----------------------------------------------------------------------------
+
+    @property
+    def _wants_more(self) -> bool:
+        spent = self._ledger.counted + len(self._ledger.open)
+        return self.message is None and spent < self._trials
+
+    def _admit(self, candidate: Candidate) -> TrialRequest | None:
+        """Queues a candidate in the journal; None where what is known of it is no number."""
+        architecture, known = candidate.architecture, candidate.known
+        seed = trial_seed(self._seed, architecture.hash)
+        finite = {name: value for name, value in known.items() if math.isfinite(value)}
+        costs = self._costs([architecture])[0] if self._costs is not None else ()
+        number = self._journal.add_trial(
+            self._study, architecture, fidelity=self._fidelity, seed=seed, known=finite, costs=costs
+        )
+        request = TrialRequest(number, architecture, self._fidelity, seed, directory=self._folder(number))
+        trial = OpenTrial(request, finite)
+        self._ledger.begin(trial)
+        problem = _metric_problem(known)
+        if problem is None:
+            return request
+        self._fail(trial, f"known {problem}")
+        return None
+
+    def _folder(self, number: int) -> str | None:
+        if self._directory is None:
+            return None
+        folder = self._directory / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(folder)
+
+    def _started(self, trial: OpenTrial, report: Started) -> None:
+        self._journal.start_trial(self._study, report.number, attempt=report.attempt, host=report.host)
+        self._tell_listener(
+            TrialStarted(report.number, trial.request.architecture, report.host, report.attempt)
+        )
+
+    def _progress(self, trial: OpenTrial, report: Progress) -> Decision:
+        problem = _step_problem(report)
+        if problem is not None:
+            self._fail(trial, problem)
+            return Decision.STOP
+        self._journal.record_step(
+            self._study, report.number, attempt=report.attempt, step=report.step, metrics=report.metrics
+        )
+        trial.step, trial.last = report.step, dict(report.metrics)
+        self._tell_listener(StepDone(report.number, report.step, trial.last))
+        return Decision.CONTINUE
+
+    def _finished(self, trial: OpenTrial, report: Finished) -> None:
+        missing = [name for name in self._ledger.wanted if name not in trial.metrics]
+        if missing:
+            where = f"after step {trial.step}" if trial.step else "and no step was reported"
+            hint = suggestion(missing[0], trial.last, "metric") if trial.last else ""
+            self._fail(trial, f"metric {missing[0]!r} is missing {where}. {hint}".strip())
+            return
+        seconds = report.seconds if math.isfinite(report.seconds) else 0.0
+        self._journal.finish_trial(
+            self._study, report.number, attempt=report.attempt, seconds=seconds, stopped=report.stopped
+        )
+        self._end(trial, TrialState.STOPPED if report.stopped else TrialState.FINISHED)
+
+    def _lost(self, trial: OpenTrial, report: Lost) -> None:
+        if trial.losses >= self._max_lost:
+            self._fail(trial, f"lost {trial.losses + 1} times; last: {report.reason}")
+            return
+        attempt = self._journal.requeue_trial(self._study, report.number)
+        self._again.append(trial.lose(attempt))
+        self._tell_listener(Notice(f"trial {report.number} was lost and runs again: {report.reason}"))
+
+    def _fail(self, trial: OpenTrial, error: str, traceback: str = "") -> None:
+        request = trial.request
+        self._journal.fail_trial(
+            self._study, request.number, attempt=request.attempt, error=error, traceback=traceback
+        )
+        self._end(trial, TrialState.FAILED, error)
+
+    def _end(self, trial: OpenTrial, state: TrialState, error: str | None = None) -> None:
+        result = self._ledger.make_result(trial, state)
+        self._ledger.end(result, error)
+        self._searcher.tell([result])
+        self._tell_listener(TrialEnded(result, error))
+
+    # -- resuming ----------------------------------------------------------------------------------------
+
+    def _recall(self, record: StoredTrial) -> TrialResult:
+        has_result = record.state in (TrialState.FINISHED, TrialState.STOPPED)
+        values = self._ledger.values_of(record.metrics) if has_result else {}
+        result = TrialResult(record.architecture, record.state, values, record.fidelity, record.number)
+        self._ledger.end(result, record.error)
+        return result
+
+    def _requeue_stored(self, record: StoredTrial) -> None:
+        attempt = self._journal.requeue_trial(self._study, record.number)
+        folder = self._folder(record.number)
+        request = TrialRequest(
+            record.number, record.architecture, record.fidelity, record.seed, attempt, folder
+        )
+        known = self._proposer.price(record.architecture)
+        # The steps of the attempt before stay stored: a worker may have done them all and only lack the end.
+        self._ledger.begin(OpenTrial(request, known, dict(record.metrics)))
+        self._again.append(request)
+
+
+def _check(objectives: Sequence[Objective], **least: int) -> None:
+    if not objectives:
+        raise UsageError("a study needs at least one objective")
+    names = [objective.name for objective in objectives]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"objective {name!r} is given twice")
+    for key, value in least.items():
+        minimum = 0 if key == "max_lost" else 1
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise UsageError(f"{key} must be a whole number of at least {minimum}, not {value!r}")
+
+
+def _step_problem(report: Progress) -> str | None:
+    """What is wrong with the metrics of a step, or None."""
+    if report.step < 1:
+        return f"the evaluator reported step {report.step}; steps are counted from 1"
+    problem = _metric_problem(report.metrics)
+    return None if problem is None else f"{problem} at step {report.step}"
+
+
+def _metric_problem(metrics: Mapping[str, float]) -> str | None:
+    for name, value in metrics.items():
+        if not isinstance(name, str) or not 0 < len(name) <= METRIC_NAME_CHARACTERS or not name.isprintable():
+            return f"{name!r:.100} is not a metric name"
+        if not math.isfinite(value):
+            return f"metric {name!r} is {value}"
+    return None
+
+
+def _ignore(event: LoopEvent) -> None:
+    """What a loop without a listener tells it."""

@@ -1,0 +1,1 @@
+"""The searchers that come with nas; `nas.search.builtin` offers them by name."""

@@ -1,0 +1,146 @@
+"""Optuna's samplers as searchers: every decision is a categorical parameter, asked for and told.
+
+Optuna's study lives in memory and is rebuilt from the results; the store stays the only truth.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from nas.errors import UsageError
+from nas.search.searcher import SearcherSetup
+from nas.search.searchers.turns import Turns
+from nas.search.seeding import derived_seed, generator
+from nas.search.trial import TrialResult, TrialState
+from nas.spaces.architecture import Architecture
+
+if TYPE_CHECKING:
+    import optuna
+
+GENERATION = 20
+"""Trials in a generation of NSGA-II; it does not depend on the budget, which a resumed study may change."""
+
+GENERATION_KEY = "NSGAIISampler:generation"
+INVALID_ASKS = 8
+
+
+def build_nsga2(setup: SearcherSetup) -> OptunaSearch:
+    """NSGA-II in generations of 20."""
+    return OptunaSearch(setup, "nsga2")
+
+
+def build_tpe(setup: SearcherSetup) -> OptunaSearch:
+    """The tree-structured Parzen estimator, each decision by itself; random for 10 trials."""
+    return OptunaSearch(setup, "tpe")
+
+
+def build_gp(setup: SearcherSetup) -> OptunaSearch:
+    """A Gaussian process; random for 10 trials. Raises UsageError where scipy or torch is missing."""
+    try:
+        import scipy  # type: ignore[import-untyped] # noqa: F401
+
+        return OptunaSearch(setup, "gp")
+    except ImportError as error:
+        raise UsageError(f"searcher 'optuna-gp' needs scipy and torch: {error}. Try 'optuna-tpe'.") from None
+
+
+class OptunaSearch:
+    """One of Optuna's samplers, a fresh one for each suggestion.
+
+    What it proposes depends on the results alone: a fresh sampler takes its seed from their number. Failed
+    trials are told as failed, which every sampler leaves out.
+    """
+
+    def __init__(self, setup: SearcherSetup, kind: str) -> None:
+        with _quiet():
+            import optuna
+
+            ways = optuna.study.StudyDirection
+            directions = [ways.MINIMIZE if o.direction == "min" else ways.MAXIMIZE for o in setup.objectives]
+            self._study = optuna.create_study(directions=directions, sampler=_sampler(kind, 0))
+        self._optuna = optuna
+        self._kind = kind
+        self._space = setup.space
+        self._seed = setup.seed
+        self._names = [objective.name for objective in setup.objectives]
+        self._distributions: dict[str, Any] = {
+            decision.name: optuna.distributions.CategoricalDistribution(range(len(decision.options)))
+            for decision in setup.space.decisions
+        }
+        self._turns = Turns()
+        self._pending: defaultdict[str, list[optuna.Trial]] = defaultdict(list)
+        self._complete = 0
+
+    def ask(self, n: int) -> list[Architecture]:
+        """`n` suggestions; they may repeat what was suggested before."""
+        with _quiet():
+            return [self._one() for _ in range(n)]
+
+    def tell(self, results: Sequence[TrialResult]) -> None:
+        """Takes results, those of architectures that it did not propose too."""
+        with _quiet():
+            for result in results:
+                for trial in self._pending.pop(result.architecture.hash, ()):
+                    self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+            for result in self._turns.new(results):
+                self._study.add_trial(self._frozen(result))
+
+    def _one(self) -> Architecture:
+        key = self._turns.next()
+        for attempt in range(INVALID_ASKS):
+            self._study.sampler = _sampler(self._kind, derived_seed(self._seed, self._kind, *key, attempt))
+            trial = self._study.ask(self._distributions)
+            vector = [trial.params[decision.name] for decision in self._space.decisions]
+            if self._space.is_valid(vector):
+                architecture = self._space.decode(self._space.canonical(vector))
+                self._pending[architecture.hash].append(trial)
+                return architecture
+            self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+        return self._space.sample(generator(self._seed, self._kind, "invalid", *key))
+
+    def _frozen(self, result: TrialResult) -> optuna.trial.FrozenTrial:
+        """The result as Optuna stores it, with the generation that NSGA-II would have given it."""
+        states = self._optuna.trial.TrialState
+        vector = self._space.encode(result.architecture).tolist()
+        params = {d.name: index for d, index in zip(self._space.decisions, vector, strict=True)}
+        if result.state is not TrialState.FINISHED or not all(name in result.values for name in self._names):
+            return self._optuna.trial.create_trial(
+                state=states.FAIL, params=params, distributions=self._distributions
+            )
+        attributes = {GENERATION_KEY: self._complete // GENERATION}
+        self._complete += 1
+        return self._optuna.trial.create_trial(
+            values=[result.values[name] for name in self._names],
+            params=params,
+            distributions=self._distributions,
+            system_attrs=attributes,
+        )
+
+
+def _sampler(kind: str, seed: int) -> Any:
+    import optuna
+
+    if kind == "nsga2":
+        return optuna.samplers.NSGAIISampler(seed=seed, population_size=GENERATION)
+    if kind == "tpe":
+        return optuna.samplers.TPESampler(seed=seed)
+    return optuna.samplers.GPSampler(seed=seed)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Optuna's log lines and its notes on experimental features from the user."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        try:
+            yield
+        finally:
+            optuna.logging.set_verbosity(level)

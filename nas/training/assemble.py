@@ -1,0 +1,80 @@
+"""From arrays to a TaskData: the split, the statistics and the fingerprint, the same way for every data set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+
+from nas.errors import DataError
+from nas.spaces.signature import Signature
+from nas.training.split import stratified_split
+from nas.training.task import TaskData
+
+Part = tuple[torch.Tensor, torch.Tensor]
+CHUNK = 4096
+
+
+def assemble(
+    part: Part,
+    *,
+    class_names: Sequence[str],
+    split_seed: int,
+    validation: Part | None = None,
+    flip: bool = False,
+) -> TaskData:
+    """The TaskData of images (N, C, H, W) with labels (N,) from 0 to ``len(class_names) - 1``.
+
+    `part` holds the images, uint8 or float32, and the labels, int64. Without a `validation` part a fifth of
+    every class is held out, chosen by `split_seed`. `flip` says whether a mirrored image keeps its class.
+    Raises DataError where there is too little to learn from.
+    """
+    if len(class_names) < 2:
+        raise DataError(f"the data has {len(class_names)} class; at least 2 are needed")
+    if validation is None:
+        part, validation = _split(part, split_seed)
+    if not (len(part[1]) and len(validation[1])):
+        raise DataError(
+            f"{len(part[1])} images to train on and {len(validation[1])} to validate on: at least 1 of each is needed"
+        )
+    mean, std = channel_statistics(part[0])
+    _, channels, *size = part[0].shape
+    return TaskData(
+        *part,
+        *validation,
+        classes=len(class_names),
+        input=Signature("image", channels, tuple(size)),
+        mean=mean,
+        std=std,
+        fingerprint=fingerprint((*part, *validation)),
+        class_names=tuple(class_names),
+        flip=flip,
+    )
+
+
+def _split(part: Part, seed: int) -> tuple[Part, Part]:
+    inputs, labels = part
+    training, validation = stratified_split(labels, seed)
+    return (inputs[training], labels[training]), (inputs[validation], labels[validation])
+
+
+def channel_statistics(inputs: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel; uint8 counts as 0 to 1. A constant channel has deviation 1."""
+    scale = 255.0 if inputs.dtype == torch.uint8 else 1.0
+    count = inputs.numel() // inputs.shape[1]
+    chunks = inputs.split(CHUNK)  # a whole data set as float64 may not fit
+    mean = sum(chunk.double().sum((0, 2, 3)) for chunk in chunks) / count
+    shift = mean.view(1, -1, 1, 1)
+    variance = sum((chunk.double() - shift).square().sum((0, 2, 3)) for chunk in chunks) / count
+    std = torch.where(variance > 0, variance.sqrt(), torch.full_like(variance, scale))
+    return tuple((mean / scale).tolist()), tuple((std / scale).tolist())
+
+
+def fingerprint(tensors: Sequence[torch.Tensor]) -> str:
+    """SHA-256 (hex) over the types, shapes and bytes of tensors."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)};".encode())
+        digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()
