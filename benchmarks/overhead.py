@@ -1,7 +1,7 @@
 """What a trial costs beside its evaluation: nas against Optuna and plain Ray Tune, in one run.
 
-Every row evaluates a function that only returns a number. The clock starts when Ray is up and the store is
-open, so a row shows what one more trial adds, the start of its workers included.
+Every row evaluates a function that only returns a number. The clock starts when Ray is up; opening the store
+and starting the workers is part of a run, whose seconds are divided by its trials.
 
     python benchmarks/overhead.py [--trials 50] [--tune-trials 20] [--repeats 3]
 """
@@ -122,7 +122,7 @@ def rows(trials: int, tune_trials: int) -> list[Row]:
         Row("Optuna, in process, SQLite storage", trials, run_optuna),
         Row(
             f"Ray Tune, reuse_actors, {WORKERS} at a time",
-            tune_trials,
+            trials,
             lambda f, n: run_tune(f, n, reuse_actors=True),
         ),
         Row(
@@ -150,12 +150,12 @@ def table(measurements: list[Measurement]) -> str:
     return "\n".join([head, *(measurement.line() for measurement in measurements)])
 
 
-def facts(command: str, repeats: int, load: tuple[float, float, float]) -> str:
+def facts(command: str, load: tuple[float, float, float]) -> str:
     """What the figures depend on."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     loads = ", ".join(f"{value:.1f}" for value in load)
     return (
-        f"Command: `{command}`, {repeats} repeats.\n"
+        f"Command: `{command}`.\n"
         f"Machine: {len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.machine()}; "
         f"load average at the start {loads} (over 1, 5, 15 minutes).\n"
         f"Versions: Python {platform.python_version()}, {versions}."
@@ -168,9 +168,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--trials", type=int, default=50)
-    parser.add_argument(
-        "--tune-trials", type=int, default=20, help="of plain Ray Tune, whose trials take longer"
-    )
+    parser.add_argument("--tune-trials", type=int, default=20, help="of Ray Tune with its defaults")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -179,11 +177,12 @@ def main() -> None:
     with ray_cluster(cpus=WORKERS), environment({"RAY_AIR_NEW_OUTPUT": "0"}):  # Tune's tables between ours
         measurements = [measure(row, options.repeats) for row in rows(options.trials, options.tune_trials)]
 
-    command = f"python benchmarks/overhead.py --trials {options.trials} --tune-trials {options.tune_trials}"
-    text = f"{table(measurements)}\n\n{facts(command, options.repeats, load)}\n"
+    given = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in vars(options).items())
+    text = f"{table(measurements)}\n\n{facts(f'python benchmarks/overhead.py {given}', load)}\n"
     print(text)
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(f"# What a trial costs beside its evaluation\n\n{__doc__.splitlines()[2]}\n\n{text}")
+    introduction = "\n".join((__doc__ or "").splitlines()[2:4])
+    RESULTS.write_text(f"# What a trial costs beside its evaluation\n\n{introduction}\n\n{text}")
 
 
 if __name__ == "__main__":

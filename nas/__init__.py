@@ -8,7 +8,7 @@ from nas.search.api import search
 if TYPE_CHECKING:
     from nas.blocks.block import Block
     from nas.costs.cost import Cost
-    from nas.costs.estimate import estimate
+    from nas.costs.estimation import estimate
     from nas.costs.table import CostTable
     from nas.costs.target import Target
     from nas.errors import NasError
@@ -51,7 +51,7 @@ __getattr__ = lazy_exports(
         "Signature": "nas.spaces.signature",
         "Space": "nas.spaces.space",
         "Target": "nas.costs.target",
-        "estimate": "nas.costs.estimate",
+        "estimate": "nas.costs.estimation",
         "hookimpl": "nas.plugins.hookspecs",
     },
 )

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from nas.blocks.block import Block
+from nas.blocks.shapes import ShapesOnly
 from nas.errors import BlockError, NasError
 from nas.spaces.architecture import BlockUse, Layer, Network
 from nas.spaces.fitting import WIDTH_ROLES, output_signature
@@ -112,7 +113,8 @@ def _output_shape(
     try:
         with torch.device("meta"), torch.random.fork_rng(devices=[]), torch.no_grad():
             twin = module if is_meta else _built(layer, signature, blocks, classes)
-            output = twin.to("meta").eval()(torch.empty((1, *signature.shape)))
+            with ShapesOnly():
+                output = twin.to("meta").eval()(torch.empty((1, *signature.shape)))
     except NasError:
         raise
     except Exception as error:

@@ -1,1 +1,49 @@
-"""To be filled by its room."""
+"""Costs: what a network takes on a named target, before it is trained."""
+
+from typing import TYPE_CHECKING
+
+from nas._lazy import lazy_exports
+from nas.costs.cost import COST_NAMES, Cost, OperatorCost
+from nas.costs.model import CostModel
+from nas.costs.target import Device, Figure, Target
+
+if TYPE_CHECKING:
+    from nas.costs.estimation import estimate, estimate_architecture, load_module
+    from nas.costs.operators import Operator, Trace
+    from nas.costs.resolve import resolve_target
+    from nas.costs.table import CostColumns, CostTable
+    from nas.costs.target_file import read_target
+
+__all__ = [
+    "COST_NAMES",
+    "Cost",
+    "CostColumns",
+    "CostModel",
+    "CostTable",
+    "Device",
+    "Figure",
+    "Operator",
+    "OperatorCost",
+    "Target",
+    "Trace",
+    "estimate",
+    "estimate_architecture",
+    "load_module",
+    "read_target",
+    "resolve_target",
+]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "CostColumns": "nas.costs.table",
+        "CostTable": "nas.costs.table",
+        "Operator": "nas.costs.operators",
+        "Trace": "nas.costs.operators",
+        "estimate": "nas.costs.estimation",
+        "estimate_architecture": "nas.costs.estimation",
+        "load_module": "nas.costs.estimation",
+        "read_target": "nas.costs.target_file",
+        "resolve_target": "nas.costs.resolve",
+    },
+)

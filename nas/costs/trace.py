@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from nas.blocks import Model
+from nas.blocks import Model, shapes
 from nas.costs.operators import Operator, Trace
 from nas.costs.rules import Work, elements, rule_for
 from nas.errors import CostError
@@ -29,24 +29,29 @@ ONE_OUTPUT = frozenset({"norm", "pool", "sdpa"})
 """Kinds whose further outputs (statistics, indices) inference does not write."""
 
 
-def trace(module: nn.Module, input_shape: Sequence[int], batch_size: int = 1) -> Trace:
+def trace(module: nn.Module, input_shape: Sequence[int], batch_size: int = 1, *, owned: bool = False) -> Trace:
     """Every operator that `module` executes in eval mode for a float input of (batch_size, *input_shape).
 
     The module itself is not touched: a copy without data runs on the meta device, or on the CPU where it needs
-    real values. Raises CostError where it cannot run on such an input.
+    real values; with `owned` a module that is on the meta device already runs itself, and is left in eval mode.
+    Raises CostError where it cannot run on such an input.
 
     >>> trace(nn.Linear(8, 4), (8,)).macs
     32
     """
     shape = (batch_size, *(int(extent) for extent in input_shape))
     try:
-        return _run(_meta_copy(module), shape, torch.device("meta"))
+        return _run(module if owned and _is_meta(module) else _meta_copy(module), shape, torch.device("meta"))
     except Exception as first:
         try:
             return _run(copy.deepcopy(module).cpu(), shape, torch.device("cpu"))
         except Exception as error:
             reason = " ".join(str(error).split())[:300] or type(first).__name__
             raise CostError(f"{type(module).__name__} cannot run on an input of shape {shape}: {reason}") from error
+
+
+def _is_meta(module: nn.Module) -> bool:
+    return all(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
 
 
 def _meta_copy(module: nn.Module) -> nn.Module:
@@ -170,7 +175,7 @@ class Recorder(TorchDispatchMode):
     ) -> Any:
         """Runs one operator and records it, unless it is a view or moves nothing."""
         kwargs = kwargs or {}
-        result = func(*args, **kwargs)
+        result = shapes.run(func, args, kwargs)
         if not self.paused and not _is_view(func):
             self.record(func._schema.name.partition("::")[2], args, kwargs, result)
         return result

@@ -40,7 +40,11 @@ def largest_difference(expected: list[Tensor], found: list[Tensor]) -> float:
 
 
 def check_agreement(
-    what: str, module: nn.Module, inputs: list[Tensor], run: Callable[[list[Tensor]], list[Tensor]], tolerance: float
+    what: str,
+    module: nn.Module,
+    inputs: list[Tensor],
+    run: Callable[[list[Tensor]], list[Tensor]],
+    tolerance: float,
 ) -> float:
     """The largest difference between torch and what `run` gives; ExportError where it exceeds `tolerance`.
 
@@ -66,4 +70,6 @@ def export_errors(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        raise ExportError(f"the network cannot be written as {what}: {type(error).__name__}: {reason[:300]}") from error
+        raise ExportError(
+            f"the network cannot be written as {what}: {type(error).__name__}: {reason[:300]}"
+        ) from error

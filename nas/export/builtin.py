@@ -12,6 +12,8 @@ def nas_exporters() -> list[Exporter]:
     return [
         Exporter("onnx", ".onnx", "nas.export.onnx_file:write", "ONNX, checked in ONNX Runtime"),
         Exporter("exported-program", ".pt2", "nas.export.program_file:write", "a torch.export program"),
-        Exporter("weights", ".safetensors", "nas.export.weights_file:write", "safetensors of the deployed form"),
+        Exporter(
+            "weights", ".safetensors", "nas.export.weights_file:write", "safetensors of the deployed form"
+        ),
         Exporter("python", ".py", "nas.export.python_file:write", "one Python file that needs only torch"),
     ]

@@ -21,7 +21,9 @@ def check_writable(path: Path) -> None:
         if not os.access(path.parent, os.W_OK):
             raise UsageError(f"cannot write {path}: the folder {path.parent} is read-only")
     except (OSError, ValueError) as error:  # a name too long, a loop of links, a NUL in the name
-        raise UsageError(f"cannot write {str(path)!r:.200}: {getattr(error, 'strerror', None) or error}") from None
+        raise UsageError(
+            f"cannot write {str(path)!r:.200}: {getattr(error, 'strerror', None) or error}"
+        ) from None
 
 
 @contextmanager

@@ -24,18 +24,27 @@ def write(request: ExportRequest) -> ExportReport:
     check_packages()
     size = sum(t.numel() * t.element_size() for t in request.module.state_dict().values())
     if size > LARGEST:
-        raise ExportError(f"the weights take {size / 1e9:.1f} GB, more than one ONNX file holds; export another format")
+        raise ExportError(
+            f"the weights take {size / 1e9:.1f} GB, more than one ONNX file holds; export another format"
+        )
     program = export_program(request.module, request.example)
     require_single_input(program.exported)
     with whole_file(request.path) as temporary:
         with export_errors("ONNX"), quiet():
             converted = torch.onnx.export(
-                program.exported, (), input_names=["input"], output_names=["scores"], dynamo=True, verbose=False
+                program.exported,
+                (),
+                input_names=["input"],
+                output_names=["scores"],
+                dynamo=True,
+                verbose=False,
             )
             assert converted is not None
             converted.save(str(temporary), external_data=False)
         inputs = check_inputs(request.example, program.batches)
-        difference = check_agreement("ONNX Runtime", request.module, inputs, lambda x: _run(temporary, x), TOLERANCE)
+        difference = check_agreement(
+            "ONNX Runtime", request.module, inputs, lambda x: _run(temporary, x), TOLERANCE
+        )
     return ExportReport(request.path, difference, (f"checked in {_runtime()}", *program.notes))
 
 

@@ -42,7 +42,9 @@ def export_program(module: nn.Module, example: Tensor) -> Program:
     with quiet(), torch.no_grad():
         try:
             example_batch = torch.cat([example, example])
-            exported = torch.export.export(module, (example_batch,), dynamic_shapes=({0: batch},), strict=False)
+            exported = torch.export.export(
+                module, (example_batch,), dynamic_shapes=({0: batch},), strict=False
+            )
             exported.module()(example)
             return Program(exported, BATCHES)
         except (KeyboardInterrupt, MemoryError):

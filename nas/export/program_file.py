@@ -33,4 +33,6 @@ def write(request: ExportRequest) -> ExportReport:
         difference = check_agreement("the exported program", request.module, inputs, run, TOLERANCE)
     with whole_file(request.path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
-    return ExportReport(request.path, difference, ("load it with torch.export.load(PATH).module()", *program.notes))
+    return ExportReport(
+        request.path, difference, ("load it with torch.export.load(PATH).module()", *program.notes)
+    )

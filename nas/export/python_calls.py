@@ -14,14 +14,17 @@ from nas.errors import ExportError
 # aten name → how many leading arguments mean the same in torch.nn.functional
 FUNCTIONAL = {
     "adaptive_avg_pool2d": 2, "avg_pool2d": 7, "conv1d": 7, "conv2d": 7, "conv3d": 7, "elu": 2, "gelu": 1,
-    "group_norm": 5, "hardsigmoid": 1, "hardswish": 1, "hardtanh": 3, "layer_norm": 5, "leaky_relu": 2, "linear": 3,
+    "group_norm": 5, "hardsigmoid": 1, "hardswish": 1, "hardtanh": 3, "layer_norm": 5, "leaky_relu": 2,
+    "linear": 3,
     "max_pool2d": 6, "mish": 1, "pixel_shuffle": 2, "relu": 1, "relu6": 1, "scaled_dot_product_attention": 6,
     "silu": 1, "softplus": 3,
 }  # fmt: skip
 # aten name → how many leading arguments, self included, mean the same in a method of a tensor
 METHODS = {
-    "abs": 1, "amax": 3, "amin": 3, "chunk": 3, "clamp": 3, "contiguous": 1, "exp": 1, "expand": 2, "flatten": 3,
-    "log": 1, "mean": 3, "neg": 1, "permute": 2, "pow": 2, "reciprocal": 1, "reshape": 2, "rsqrt": 1, "select": 3,
+    "abs": 1, "amax": 3, "amin": 3, "chunk": 3, "clamp": 3, "contiguous": 1, "exp": 1, "expand": 2,
+    "flatten": 3,
+    "log": 1, "mean": 3, "neg": 1, "permute": 2, "pow": 2, "reciprocal": 1, "reshape": 2, "rsqrt": 1,
+    "select": 3,
     "sigmoid": 1, "softmax": 2, "split": 3, "sqrt": 1, "square": 1, "squeeze": 2, "sum": 3, "tanh": 1,
     "transpose": 3, "unbind": 2, "unflatten": 3, "unsqueeze": 2, "view": 2,
 }  # fmt: skip
@@ -30,11 +33,17 @@ INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "matmul": "@"}
 # trailing arguments that only choose a back end
 IGNORED = {"layer_norm": 5, "group_norm": 5}
 NOTHING = {"dropout", "detach", "alias", "lift_fresh_copy", "detach_"}
-CHECKS = {"_assert_scalar", "_assert_tensor_metadata", "_assert_async", "sym_constrain_range", "sym_constrain_range_for_size"}
+CHECKS = {
+    "_assert_scalar",
+    "_assert_tensor_metadata",
+    "_assert_async",
+    "sym_constrain_range",
+    "sym_constrain_range_for_size",
+}
 _OPERATORS = {
     operator.add: "+", operator.sub: "-", operator.mul: "*", operator.floordiv: "//", operator.truediv: "/",
-    operator.mod: "%", operator.pow: "**", operator.eq: "==", operator.ne: "!=", operator.lt: "<", operator.le: "<=",
-    operator.gt: ">", operator.ge: ">=",
+    operator.mod: "%", operator.pow: "**", operator.eq: "==", operator.ne: "!=", operator.lt: "<",
+    operator.le: "<=", operator.gt: ">", operator.ge: ">=",
 }  # fmt: skip
 
 Names = Callable[[fx.Node], str]
@@ -68,7 +77,9 @@ def call(node: fx.Node, names: Names) -> str:
     if target is operator.getitem:
         return f"{literal(node.args[0], names)}[{literal(node.args[1], names)}]"
     if not isinstance(target, torch._ops.OpOverload):
-        raise ExportError(f"the network uses {getattr(target, '__name__', target)!r}, which plain Python code cannot hold")
+        raise ExportError(
+            f"the network uses {getattr(target, '__name__', target)!r}, which plain Python code cannot hold"
+        )
     return _aten_call(operator_name(node), target, node, names)
 
 
@@ -101,7 +112,7 @@ def literal(value: Any, names: Names) -> str:
     if isinstance(value, list | tuple):
         inner = ", ".join(literal(item, names) for item in value)
         return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' if len(value) == 1 else ''})"
-    if isinstance(value, float) and value != value or value in (float("inf"), float("-inf")):
+    if (isinstance(value, float) and value != value) or value in (float("inf"), float("-inf")):
         return f'float("{value}")'
     if value is None or isinstance(value, bool | int | float | str):
         return repr(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Iterable
+from itertools import chain, count
 
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
@@ -17,14 +18,16 @@ VARIABLES = ("x", "y", "z", "u", "v", "w", "a", "b", "c", "d")
 
 
 def network_source(program: ExportedProgram, module: nn.Module) -> tuple[str, dict[str, Tensor]]:
-    """The source of a class ``Network`` and the state dict it loads; ExportError where the graph has no source."""
+    """The source of a class ``Network`` and the state dict it loads; ExportError where there is no source."""
     require_single_input(program)
     found = attributes(program, module)
     body = _Forward(program, found).lines()
     init = _init_lines(found)
     lines = ["class Network(nn.Module):", "    def __init__(self) -> None:", "        super().__init__()"]
     lines += [f"        {line}" for line in init] + [""]
-    lines += ["    def forward(self, x: torch.Tensor) -> torch.Tensor:"] + [f"        {line}" for line in body]
+    lines += ["    def forward(self, x: torch.Tensor) -> torch.Tensor:"] + [
+        f"        {line}" for line in body
+    ]
     return "\n".join(lines) + "\n", found.state
 
 
@@ -39,7 +42,7 @@ def _init_lines(found: Attributes) -> list[str]:
 
 
 class _Forward:
-    """Writes the calls of a graph in their order, giving each value the name of one that is needed no longer."""
+    """Writes the calls of a graph in their order; a value takes the name of one that is needed no longer."""
 
     def __init__(self, program: ExportedProgram, found: Attributes) -> None:
         self._nodes = list(program.graph.nodes)
@@ -99,33 +102,37 @@ class _Forward:
             self._names[node] = self._free_name(node)
             yield f"{self._names[node]} = {code}"
 
-    def _expression(self, node: fx.Node) -> str:
-        root = self._root(node)
+    def _expression(self, value: object) -> str:
+        assert isinstance(value, fx.Node)
+        root = self._root(value)
         return self._found.tensors.get(root) or self._names[root]
 
     def _forget(self, index: int, dying_inputs_of: fx.Node | None = None) -> None:
         """Frees the names of values that no later call reads."""
-        nodes = list(self._names) if dying_inputs_of is None else map(self._root, dying_inputs_of.all_input_nodes)
+        nodes = (
+            list(self._names) if dying_inputs_of is None else map(self._root, dying_inputs_of.all_input_nodes)
+        )
         for node in nodes:
-            if self._last_use.get(node, -1) <= index and not self._is_pending(node):
+            if self._last_use.get(node, -1) <= index:
                 self._names.pop(node, None)
-
-    def _is_pending(self, node: fx.Node) -> bool:
-        """Whether a value was just unpacked and its uses are still to come."""
-        return node in self._last_use and self._nodes[self._last_use[node]] not in self._names and False
 
     def _free_name(self, node: fx.Node) -> str:
         taken = set(self._names.values())
         pool = VARIABLES if "Sym" not in type(node.meta.get("val")).__name__ else ()
-        numbered = (f"{'t' if pool else 'n'}{i}" for i in range(1, 100_000))
-        return next(name for name in (*pool, *numbered) if name not in taken)
+        numbered = (f"{'t' if pool else 'n'}{number}" for number in count(1))
+        return next(name for name in chain(pool, numbered) if name not in taken)
 
 
 def _unpacked(node: fx.Node) -> list[fx.Node]:
     """The items of a call that gives several tensors, where they are all that is read of it."""
     value = node.meta.get("val")
     users = [user for user in node.users if user.target is operator.getitem]
-    if not isinstance(value, list | tuple) or len(users) != len(node.users) or len(users) != len(value) or len(value) < 2:
+    if (
+        not isinstance(value, list | tuple)
+        or len(users) != len(node.users)
+        or len(users) != len(value)
+        or len(value) < 2
+    ):
         return []
     ordered = sorted(users, key=lambda user: int(user.args[1]))  # type: ignore[arg-type]
     return ordered if [user.args[1] for user in ordered] == list(range(len(value))) else []

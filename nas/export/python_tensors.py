@@ -18,8 +18,8 @@ from nas.export.python_calls import operator_name
 class Attributes:
     """The attributes of the generated module.
 
-    `lines` holds (attribute, code that makes it) in the order of first use, `state` the tensors by the keys of
-    the generated module's state dict, `layers` the attribute of each call that is a layer, `tensors` the
+    `lines` holds (attribute, code that makes it) in the order of first use, `state` the tensors by the keys
+    of the generated module's state dict, `layers` the attribute of each call that is a layer, `tensors` the
     expression of each placeholder.
     """
 
@@ -90,8 +90,39 @@ def _layer(node: fx.Node, homes: dict[fx.Node, str], module: nn.Module) -> tuple
     except AttributeError:
         return None
     if parent and check(node, layer, homes) and all(t.dtype == torch.float32 for t in layer.parameters()):
-        return parent, f"nn.{layer!r}"
+        return parent, constructor(layer)
     return None
+
+
+def constructor(layer: nn.Module) -> str:
+    """The call that makes a layer like this one in any version of torch.
+
+    >>> constructor(nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False))
+    'nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False)'
+    """
+    words: list[str] = []
+    if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        words = [f"{layer.in_channels}", f"{layer.out_channels}", _one(layer.kernel_size)]
+        defaults = {"stride": "1", "padding": "0", "dilation": "1"}
+        given = {name: _one(getattr(layer, name)) for name in defaults}
+        words += [f"{name}={value}" for name, value in given.items() if value != defaults[name]]
+        words += [f"groups={layer.groups}"] if layer.groups != 1 else []
+        words += ["bias=False"] if layer.bias is None else []
+    elif isinstance(layer, nn.Linear):
+        words = [f"{layer.in_features}", f"{layer.out_features}"]
+        words += ["bias=False"] if layer.bias is None else []
+    elif isinstance(layer, nn.LayerNorm):
+        words = [f"{tuple(layer.normalized_shape)}", f"eps={layer.eps}"]
+    elif isinstance(layer, nn.GroupNorm):
+        words = [f"{layer.num_groups}", f"{layer.num_channels}", f"eps={layer.eps}"]
+    elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+        words = [f"{layer.num_features}", f"eps={layer.eps}"]
+    return f"nn.{type(layer).__name__}({', '.join(words)})"
+
+
+def _one(values: Any) -> str:
+    """A size of equal extents as one number."""
+    return str(values[0]) if len(set(values)) == 1 else str(tuple(values))
 
 
 def _is_convolution(node: fx.Node, layer: nn.Module, homes: dict[fx.Node, str]) -> bool:
@@ -131,14 +162,18 @@ def _is_batch_norm(node: fx.Node, layer: nn.Module, homes: dict[fx.Node, str]) -
     if type(layer) not in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d) or len(node.args) < 8:
         return False
     ends = [homes.get(a, "").rpartition(".")[2] for a in node.args[1:5] if isinstance(a, fx.Node)]
-    return ends == ["weight", "bias", "running_mean", "running_var"] and node.args[5] is False and layer.eps == node.args[7]
+    return (
+        ends == ["weight", "bias", "running_mean", "running_var"]
+        and node.args[5] is False
+        and layer.eps == node.args[7]
+    )
 
 
 def _names(weight: Any, bias: Any, homes: dict[fx.Node, str], has_bias: Tensor | None) -> bool:
     """Whether the tensors of a call are the weight and the bias of its layer."""
     if homes.get(weight, "").rpartition(".")[2] != "weight":
         return False
-    return bias is None and has_bias is None or homes.get(bias, "").rpartition(".")[2] == "bias"
+    return (bias is None and has_bias is None) or homes.get(bias, "").rpartition(".")[2] == "bias"
 
 
 _CHECKS = {

@@ -55,7 +55,12 @@ def export_trial(
 
 
 def export_module(
-    module: torch.nn.Module, network: Network, shape: tuple[int, ...], format: str, path: Path, registry: Registry
+    module: torch.nn.Module,
+    network: Network,
+    shape: tuple[int, ...],
+    format: str,
+    path: Path,
+    registry: Registry,
 ) -> ExportReport:
     """Fuses a trained module whose input is (N, *shape), writes it in a format and checks the file."""
     import torch
@@ -72,7 +77,9 @@ def export_module(
         raise
     except Exception as error:  # an exporter may come from a plugin
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        raise ExportError(f"export format {format!r} failed: {type(error).__name__}: {reason[:300]}") from error
+        raise ExportError(
+            f"export format {format!r} failed: {type(error).__name__}: {reason[:300]}"
+        ) from error
 
 
 def _trained(

@@ -28,9 +28,13 @@ def trial_weights(store: Store, trial: TrialRecord, artifacts: Path | None = Non
     folder = default_folder(store, trial.study) if artifacts is None else artifacts
     path = _inside(folder, record)
     if not path.is_file():
-        raise ExportError(f"the weights of trial {name} are gone: {path} does not exist. Were the artifacts moved?")
+        raise ExportError(
+            f"the weights of trial {name} are gone: {path} does not exist. Were the artifacts moved?"
+        )
     if _digest(path) != record.sha256:
-        raise ExportError(f"the weights of trial {name} were changed since training: {path} is not what was recorded")
+        raise ExportError(
+            f"the weights of trial {name} were changed since training: {path} is not what was recorded"
+        )
     return path
 
 

@@ -22,7 +22,10 @@ def write(request: ExportRequest) -> ExportReport:
     """
     from safetensors.torch import load_file, save_file
 
-    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in request.module.state_dict().items()}
+    state = {
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in request.module.state_dict().items()
+    }
     with whole_file(request.path) as temporary:
         with export_errors("safetensors"):
             save_file(state, temporary, metadata=header(request))

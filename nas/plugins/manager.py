@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
@@ -90,7 +90,7 @@ class PluginManager:
         except BaseException as error:  # SystemExit too: a plugin must not end the command
             self._refuse(plugin, f"{type(error).__name__}: {error}", error)
             return
-        self._record(_with(plugin, seconds=time.perf_counter() - begin), module)
+        self._record(replace(plugin, seconds=time.perf_counter() - begin), module)
 
     def _record(self, plugin: Plugin, module: Any) -> Plugin:
         problem = _hook_problem(module)
@@ -102,12 +102,12 @@ class PluginManager:
         except ValueError as error:
             return self._refuse(plugin, str(error), error)
         callers = self._pluggy.get_hookcallers(module) or []
-        loaded = _with(plugin, hooks=tuple(sorted(caller.name for caller in callers)))
+        loaded = replace(plugin, hooks=tuple(sorted(caller.name for caller in callers)))
         self._plugins[key] = loaded
         return loaded
 
     def _refuse(self, plugin: Plugin, error: str, cause: BaseException | None = None) -> Plugin:
-        refused = _with(plugin, error=" ".join(error.split())[:500])
+        refused = replace(plugin, error=" ".join(error.split())[:500])
         self._plugins[f"{plugin.distribution}:{plugin.name}:{plugin.module}"] = refused
         if self._strict:
             raise PluginError(f"plugin {refused}: {refused.error}") from cause
@@ -137,12 +137,6 @@ class PluginManager:
                 plugin = self._plugins[implementation.plugin_name]
                 warnings.append(f"plugin {plugin}: {hook} raised {type(error).__name__}: {error}")
         return warnings
-
-
-def _with(plugin: Plugin, **changes: Any) -> Plugin:
-    from dataclasses import replace
-
-    return replace(plugin, **changes)
 
 
 def _hook_problem(module: Any) -> str | None:

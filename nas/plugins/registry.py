@@ -33,11 +33,14 @@ class Names(Mapping[str, T], Generic[T]):
         self.kind = kind
         self._items: dict[str, T] = {}
         self._providers: dict[str, list[Plugin]] = {}
+        self._owners: dict[str, Plugin] = {}
         for plugin, item in provided:
             name = str(getattr(item, "name"))  # noqa: B009
             self._providers.setdefault(name, []).append(plugin)
             self._items.setdefault(name, item)
             self._items[f"{plugin.name}/{name}"] = item
+            self._owners.setdefault(name, plugin)
+            self._owners[f"{plugin.name}/{name}"] = plugin
 
     def __getitem__(self, name: str) -> T:
         if name not in self._items:
@@ -61,7 +64,7 @@ class Names(Mapping[str, T], Generic[T]):
     def provider(self, name: str) -> Plugin:
         """The plugin that provides a name."""
         self[name]
-        return self._providers[name.rpartition("/")[2]][0]
+        return self._owners[name]
 
 
 class Registry:

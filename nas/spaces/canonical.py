@@ -7,8 +7,6 @@ from typing import Any
 from nas.spaces.architecture import Graph, Layer, Network, block_use_to_dict
 from nas.spaces.isomorphism import simplified
 
-__all__ = ["canonical_network", "simplified"]
-
 
 def canonical_network(network: Network) -> dict[str, Any]:
     """A network as JSON values that are equal where the networks are.

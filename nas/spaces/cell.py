@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from nas.errors import SpaceError
 from nas.spaces.architecture import Edge, Graph, Layer
-from nas.spaces.canonical import simplified
 from nas.spaces.decision import Decision, Values
 from nas.spaces.fitting import Span, fit
+from nas.spaces.isomorphism import simplified
 from nas.spaces.options import LayerOptions
 from nas.spaces.signature import Signature
 from nas.spaces.tree import GraphNode

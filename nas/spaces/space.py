@@ -61,9 +61,7 @@ class Space:
         self._variation = Variation(self)
         self._size = model.size()
         if not self._size:
-            raise SpaceError(
-                f"space {name!r} holds no network: no choice of its blocks fits all their places"
-            )
+            raise SpaceError(f"space {name!r} holds no network: {model.dead_end()}")
 
     @classmethod
     def flat(cls, decisions: Mapping[str, Sequence[Any]], name: str = "flat") -> Space:

@@ -180,6 +180,11 @@ class Store(Session):
         with self._read() as connection:
             return reading.objective_values(connection, self._key(connection, study), names)
 
+    def count_states(self, study: str) -> dict[str, int]:
+        """How many trials of a study are in each state; states without any are left out."""
+        with self._read() as connection:
+            return reading.count_states(connection, self._key(connection, study))
+
     # -- artifacts and plugins -----------------------------------------------------------------------------
 
     def add_artifact(self, study: str, number: int, kind: str, path: str, sha256: str, size: int) -> None:

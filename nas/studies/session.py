@@ -92,7 +92,12 @@ class Session:
         if event.result.state is TrialState.FINISHED and weights.is_file():
             digest = hashlib.sha256(weights.read_bytes()).hexdigest()
             self.store.add_artifact(
-                self.spec.name, event.result.number, "weights", str(weights), digest, weights.stat().st_size
+                self.spec.name,
+                event.result.number,
+                "weights",
+                f"{event.result.number}/{weights.name}",
+                digest,
+                weights.stat().st_size,
             )
         self._notify(event.result)
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from nas.blocks import build, relax_strides
 from nas.errors import ExportError
+from nas.spaces.architecture import Architecture
 
 if TYPE_CHECKING:
     from nas.blocks.block import Block
@@ -17,9 +18,17 @@ if TYPE_CHECKING:
     from nas.spaces.signature import Signature
     from nas.training.task import TaskData
 
+MINIMUM_MAP = 4
 
-def train_form(network: Network, data: TaskData, blocks: Mapping[str, Block], minimum_map: int = 4) -> Network:
-    """The network whose early strides are relaxed until its last map is at least `minimum_map` on this data."""
+
+def train_form(
+    network: Network, data: TaskData, blocks: Mapping[str, Block], minimum_map: int = MINIMUM_MAP
+) -> Network:
+    """The network whose early strides are relaxed until its last map on this data is at least `minimum_map`.
+
+    A space made for 224 pixels would reduce a small picture to a single position long before its last stage,
+    where nothing is left to learn from. Costs stay those of the network as it was given.
+    """
     return relax_strides(network, data.input, blocks, minimum_map)
 
 
@@ -29,7 +38,7 @@ def training_module(
     classes: int,
     blocks: Mapping[str, Block],
     *,
-    minimum_map: int = 4,
+    minimum_map: int = MINIMUM_MAP,
     seed: int | None = None,
 ) -> nn.Module:
     """The module that is trained on inputs of this signature, initialised by `seed`."""
@@ -43,16 +52,26 @@ def trained_module(
     classes: int,
     blocks: Mapping[str, Block],
     weights: Path,
-    minimum_map: int = 4,
+    minimum_map: int = MINIMUM_MAP,
 ) -> nn.Module:
-    """The module with the weights of a finished trial, in eval mode; ExportError where they do not fit."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    """The module with the weights of a finished trial, in eval mode; ExportError where they do not fit.
+
+    `signature` and `classes` are those of the data it was trained on.
+    """
+    from safetensors import SafetensorError, safe_open
 
     module = training_module(network, signature, classes, blocks, minimum_map=minimum_map, seed=0)
     try:
-        module.load_state_dict(load_file(weights))
+        with safe_open(weights, framework="pt") as file:
+            owner = (file.metadata() or {}).get("architecture")
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+        if owner != Architecture(network).hash:
+            raise ExportError(f"weights {str(weights)!r} are of another architecture")
+        module.load_state_dict(state)
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ExportError(f"weights {weights} cannot be used: {reason}") from None
+        raise ExportError(f"weights {str(weights)!r} cannot be used: {reason}") from None
+    for part in module.modules():
+        if hasattr(part, "on_epoch"):
+            part.on_epoch(1.0)  # as in the last epoch of its training
     return module.eval()

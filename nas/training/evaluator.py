@@ -8,6 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nas.errors import TrialError
+from nas.training.build import MINIMUM_MAP, training_module
+from nas.training.checkpoint import Header, recipe_hash
+from nas.training.loop import Training
 from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -19,26 +23,38 @@ if TYPE_CHECKING:
 class TrainingEvaluator:
     """Trains an architecture on a data set; its result depends on the request, the recipe and the data alone.
 
-    `data` is a task reference (``digits``, ``cifar10:PATH``); it is opened once in each process.
-    `minimum_map` is the rule for small pictures: early strides are relaxed until the last map is at least that
-    high and wide.
+    `data` is a task reference (``digits``, ``cifar10:PATH``), opened once in each process. `minimum_map` is the
+    rule for small pictures: early strides are relaxed until the last map is at least that high and wide.
+    `split_seed` chooses the validation part.
+
+    >>> TrainingEvaluator("digits", Recipe()).minimum_map
+    4
     """
 
     data: str
     recipe: Recipe
-    minimum_map: int = 4
+    minimum_map: int = MINIMUM_MAP
     split_seed: int = 0
 
     def __call__(self, request: TrialRequest) -> Iterator[Mapping[str, float]]:
-        """Yields ``accuracy``, ``loss``, ``train_loss`` and ``step`` for each epoch that is left."""
+        """Yields ``accuracy``, ``loss``, ``train_loss`` and ``step`` after each epoch of the request's fidelity.
+
+        Raises TrialError where the architecture holds no network for this data or where the training fails.
+        """
         from nas.plugins import default_registry
-        from nas.training.build import training_module
-        from nas.training.loop import Training
 
         data = cached_task(self.data, self.split_seed)
-        assert request.architecture.network is not None
+        network = request.architecture.network
+        if network is None:
+            raise TrialError(
+                "an architecture of a flat space holds no network to train: give your own evaluator"
+            )
+        if network.input.domain != data.input.domain:
+            raise TrialError(
+                f"the network takes {network.input.domain!r}, but {self.data!r} is {data.input.domain!r}"
+            )
         module = training_module(
-            request.architecture.network,
+            network,
             data.input,
             data.classes,
             default_registry().blocks,
@@ -46,7 +62,17 @@ class TrainingEvaluator:
             seed=request.seed,
         )
         folder = None if request.directory is None else Path(request.directory)
-        yield from Training(module, data, self.recipe, request, folder).run()
+        yield from Training(module, data, self.recipe, self._header(request, data), folder).run()
+
+    def _header(self, request: TrialRequest, data: TaskData) -> Header:
+        return Header(
+            architecture=request.architecture.hash,
+            recipe=recipe_hash(self.recipe),
+            data=data.fingerprint,
+            epochs=request.fidelity,
+            seed=request.seed,
+            minimum_map=self.minimum_map,
+        )
 
 
 @lru_cache(maxsize=2)

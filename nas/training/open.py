@@ -21,7 +21,9 @@ def open_task(reference: str, registry: Registry, split_seed: int = 0) -> TaskDa
         where = f" {error.filename!r}" if error.filename else ""
         raise DataError(f"--data {reference}:{where} cannot be read: {error.strerror or error}") from None
     except MemoryError:
-        raise DataError(f"--data {reference}: the data set does not fit into the memory of this machine") from None
+        raise DataError(
+            f"--data {reference}: the data set does not fit into the memory of this machine"
+        ) from None
 
 
 def absolute_reference(reference: str, registry: Registry) -> str:

@@ -135,6 +135,24 @@ BAD = {
         space_text('[[stages]]\ncell = { nodes = 3, operations = [{ use = "conv" }] }\n'),
         ["stages.0.cell.operations.0.use", "role 'operation'"],
     ),
+    "an unknown domain": (
+        with_block('use = "conv"').replace('"image"', '"imaeg"'),
+        ["unknown domain", "'image'"],
+    ),
+    "nothing fits further on": (
+        space_text(
+            '[[stages]]\nwidth = [6, 7]\nblocks = [{ use = "plain" }]\n'
+            '[[stages]]\nwidth = 8\nblocks = [{ use = "gated", groups = [4, 8] }]\n'
+        ),
+        ["nothing listed for stages.1 fits there"],
+    ),
+    "nothing fits where cells meet": (
+        space_text(
+            '[[stages]]\nwidth = 16\nblocks = [{ use = "plain" }]\n'
+            '[[stages]]\ncell = { nodes = 3, operations = [{ use = "wide_operation", kernel = 3 }] }\n'
+        ),
+        ["nothing listed for stages.1 fits there (image (16, 16, 16))"],
+    ),
     "two cells of one group": (
         space_text(
             '[[stages]]\ncell = { nodes = 3, share = "a", operations = [{ use = "zero" }] }\n'
@@ -165,7 +183,7 @@ BAD = {
     ),
     "nothing fits": (
         space_text('[[stages]]\nwidth = 7\nblocks = [{ use = "gated", groups = [2, 4] }]\n'),
-        ["space 'toy' holds no network"],
+        ["space 'toy' holds no network", "nothing listed for stages.0 fits there (image (3, 16, 16))"],
     ),
     "a key of many parts": ("a" + ".a" * 100_000 + " = 1", ["more than 16 parts"]),
     "many brackets": ("x = " + "[" * 100_000, ["nested too deeply"]),
