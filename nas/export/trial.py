@@ -96,4 +96,5 @@ def _input_note(data: TaskData) -> str:
     """How an input is prepared: what the file cannot say itself."""
     shape = ", ".join(map(str, data.input.shape))
     mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (data.mean, data.std))
-    return f"input: float32 (N, {shape}) in 0..1, minus mean ({mean}), divided by std ({std})"
+    scale = "" if data.train_inputs.is_floating_point() else " bytes / 255,"
+    return f"input: float32 (N, {shape}),{scale} minus mean ({mean}), divided by std ({std})"

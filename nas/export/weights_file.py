@@ -54,4 +54,6 @@ def header(request: ExportRequest) -> dict[str, str]:
 
 def _run(module: nn.Module, state: dict[str, Tensor], inputs: list[Tensor]) -> list[Tensor]:
     with torch.inference_mode():
-        return [torch.func.functional_call(module, state, (x,), strict=True) for x in inputs]
+        return [
+            torch.func.functional_call(module, state, (x,), tie_weights=False, strict=True) for x in inputs
+        ]

@@ -10,7 +10,7 @@ from itertools import pairwise
 LOG_RATIO = 20.0
 """An axis is logarithmic where its largest value is more than so many times its smallest."""
 
-_HUGE = 1e300
+_HUGE = 1e100
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def make_axis(
 
     It is logarithmic where every value is positive and the largest exceeds the smallest `LOG_RATIO` times.
     """
-    numbers = [max(-_HUGE, min(_HUGE, value)) for value in values if math.isfinite(value)]
+    numbers = [_bounded(value) for value in values if math.isfinite(value)]
     low, high = (min(numbers), max(numbers)) if numbers else (0.0, 1.0)
     is_log = may_be_log and low > 0 and high / low > LOG_RATIO
     if is_log:
@@ -74,6 +74,11 @@ def make_axis(
         return Axis(title, low / room, high * room, start, end, is_log=True)
     room = 0.05 * (high - low) or 0.1 * abs(high) or 1.0
     return Axis(title, low - room, high + room, start, end)
+
+
+def _bounded(value: float) -> float:
+    """The value kept to where arithmetic on it neither overflows nor vanishes."""
+    return 0.0 if abs(value) < 1 / _HUGE else max(-_HUGE, min(_HUGE, value))
 
 
 def linear_ticks(low: float, high: float, number: int = 6) -> tuple[float, ...]:

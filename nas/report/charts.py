@@ -62,7 +62,6 @@ def _points(
 ) -> list[FrontPoint]:
     """The thinned trials and all shown members of the front."""
     on_front = set(content.front.tolist())
-    listed = {trial.number for trial in content.front_records(100)}
     positions = (
         sorted({*content.points.tolist(), *on_front}) if len(on_front) <= 1000 else content.points.tolist()
     )
@@ -77,7 +76,7 @@ def _points(
         ]
         if trial is not None:
             lines.append(describe(trial.architecture))
-        link = f"#front-{number}" if number in listed and position in on_front else ""
+        link = f"#front-{number}" if number in content.listed and position in on_front else ""
         point = FrontPoint(
             across * x.scale, upright * y.scale, f"#{number}", tuple(lines), position in on_front, link
         )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nas.plugins import Plugin
     from nas.store import Store, StudyRecord, TrialRecord
 
-POINTS, ROWS, FRONT_ROWS, NETWORKS, FAILURES = 600, 1000, 100, 12, 500
+POINTS, ROWS, FRONT_ROWS, NETWORKS, FAILURES = 500, 500, 100, 10, 500
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class StudyContent:
 
     `numbers` (n,) and `values` (n, objectives) are those of the finished trials that keep all constraints,
     `minimised` the same values with every objective to be minimised; `front` holds positions in them,
-    cheapest first. `records` are the trials that were read whole, by number. `excluded` finished trials
-    break a constraint.
+    cheapest first; `listed` are the numbers of those that the page lists. `points` are positions of the
+    trials that are drawn. `records` are the trials that were read whole, by number. `excluded` finished
+    trials break a constraint.
     """
 
     record: StudyRecord
@@ -37,6 +38,7 @@ class StudyContent:
     values: np.ndarray
     minimised: np.ndarray
     front: np.ndarray
+    listed: tuple[int, ...]
     excluded: int
     points: np.ndarray
     records: Mapping[int, TrialRecord]
@@ -50,10 +52,10 @@ class StudyContent:
         """All trials, in whatever state."""
         return sum(self.states.values())
 
-    def front_records(self, limit: int) -> list[TrialRecord]:
-        """At most `limit` members of the front, evenly spread, with both ends."""
-        chosen = spread(len(self.front), limit)
-        return [self.records[int(self.numbers[self.front[index]])] for index in chosen]
+    def front_records(self, limit: int | None = None) -> list[TrialRecord]:
+        """The listed members of the front, or `limit` of them, evenly spread, with both ends."""
+        chosen = spread(len(self.listed), len(self.listed) if limit is None else limit)
+        return [self.records[self.listed[index]] for index in chosen]
 
 
 def read_content(store: Store, study: str) -> StudyContent:
@@ -72,7 +74,8 @@ def read_content(store: Store, study: str) -> StudyContent:
     points = thin(values, POINTS)
     total = sum(states.values())
     rows = tuple(range(max(0, total - ROWS), total))
-    wanted = {*rows, *map(int, numbers[points]), *map(int, numbers[front[spread(len(front), FRONT_ROWS)]])}
+    listed = tuple(numbers[front[spread(len(front), FRONT_ROWS)]].tolist())
+    wanted = {*rows, *numbers[points].tolist(), *listed}
     records = {trial.number: trial for trial in store.trials(study, numbers=sorted(wanted))}
     failures = store.iterate_trials(study, states=[TrialState.FAILED, TrialState.INFEASIBLE])
     return StudyContent(
@@ -83,6 +86,7 @@ def read_content(store: Store, study: str) -> StudyContent:
         values=values,
         minimised=minimised,
         front=front,
+        listed=listed,
         excluded=excluded,
         points=points,
         records=records,

@@ -11,6 +11,8 @@ from nas.errors import UsageError
 
 def check_writable(path: Path) -> None:
     """Raises UsageError, before any work is done, where `path` cannot become a file."""
+    if "\0" in str(path):
+        raise UsageError(f"cannot write {str(path)!r:.200}: a file name holds no NUL")
     try:
         if path.is_dir():
             raise UsageError(f"{path} is a folder: name the file to write, e.g. {path / 'report.html'}")
@@ -18,10 +20,8 @@ def check_writable(path: Path) -> None:
             raise UsageError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
         if not os.access(path.parent, os.W_OK):
             raise UsageError(f"cannot write {path}: the folder {path.parent} is read-only")
-    except (OSError, ValueError) as error:  # a name too long, a loop of links, a NUL in the name
-        raise UsageError(
-            f"cannot write {str(path)!r:.200}: {getattr(error, 'strerror', None) or error}"
-        ) from None
+    except OSError as error:  # a name too long, a loop of links
+        raise UsageError(f"cannot write {str(path)!r:.200}: {error.strerror or error}") from None
 
 
 def write_whole(path: Path, text: str) -> None:

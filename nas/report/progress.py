@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,11 @@ from nas.report.axis import Axis, Tick
 if TYPE_CHECKING:
     import numpy as np
 
-CHECKPOINTS = 200
-LARGEST_FRONTS = {1: 1, 2: 1_000_000, 3: 500}
-"""Number of objectives → so many points of a front are measured; with more objectives, `SMALL_FRONT`."""
+CHECKPOINTS, LARGEST_FRONT = 200, 200
+"""Points of the line, and points of a front of three objectives whose exact volume is taken."""
 
-SMALL_FRONT = 40
+SAMPLES = 4_000
+"""With four objectives or more, the volume is the share of so many random points that are dominated."""
 
 
 @dataclass(frozen=True)
@@ -41,30 +41,49 @@ def coverage(values: np.ndarray) -> list[tuple[int, float]]:
     """
     import numpy as np
 
+    if len(values) < 2:
+        return []
+    with np.errstate(over="ignore"):
+        extent = np.ptp(values, 0)
+    if not ((extent > 0) & np.isfinite(extent)).all():
+        return []
+    scaled = (values - values.min(0)) / extent
+    stops = np.unique(np.linspace(1, len(scaled), min(len(scaled), CHECKPOINTS)).round().astype(int))
+    chunks = np.split(scaled, stops[:-1])
+    shares = _sampled(chunks) if scaled.shape[1] > 3 else _exact(chunks)
+    return [(int(stop), share) for stop, share in zip(stops, shares, strict=True)]
+
+
+def _exact(chunks: Sequence[np.ndarray]) -> Iterator[float]:
+    """The volume below 1 that is dominated after each chunk; of a large front in 3-D a lower bound."""
+    import numpy as np
+
+    from nas.report.thinning import spread
     from nas.search.front import non_dominated
     from nas.search.hypervolume import hypervolume
 
-    if len(values) < 2 or not (np.ptp(values, 0) > 0).all() or not np.isfinite(np.ptp(values, 0)).all():
-        return []
-    scaled = (values - values.min(0)) / np.ptp(values, 0)
-    reference = np.ones(scaled.shape[1])
-    stops = np.unique(np.linspace(1, len(scaled), min(len(scaled), CHECKPOINTS)).round().astype(int))
-    front, begin, covered, found = scaled[:0], 0, 0.0, []
-    for stop in stops:
-        merged = np.concatenate([front, scaled[begin:stop]])
+    front, covered = chunks[0][:0], 0.0
+    for chunk in chunks:
+        merged = np.concatenate([front, chunk])
         merged = merged[non_dominated(merged)]
         if not np.array_equal(merged, front):
-            covered = max(covered, float(hypervolume(_few(merged), reference)))
-        front, begin = merged, stop
-        found.append((int(stop), covered))
-    return found
+            few = merged[spread(len(merged), LARGEST_FRONT)] if merged.shape[1] > 2 else merged
+            covered = max(covered, hypervolume(few, np.ones(merged.shape[1])))
+        front = merged
+        yield covered
 
 
-def _few(front: np.ndarray) -> np.ndarray:
-    """The front, or an evenly spread part of it where its exact volume takes too long: then a lower bound."""
-    from nas.report.thinning import spread
+def _sampled(chunks: Sequence[np.ndarray]) -> Iterator[float]:
+    """The same to about a percent, from random points that are struck off once they are dominated."""
+    import numpy as np
 
-    return front[spread(len(front), LARGEST_FRONTS.get(front.shape[1], SMALL_FRONT))]
+    from nas.search.front import non_dominated
+
+    left = np.random.default_rng(0).random((SAMPLES, chunks[0].shape[1]))
+    for chunk in chunks:
+        for point in chunk[non_dominated(chunk)]:
+            left = left[~(left >= point).all(1)]
+        yield 1 - len(left) / SAMPLES
 
 
 def coverage_chart(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas.report.text import clean
-from nas.search.objective import Objective
+from nas.search.objective import MAXIMISED
 
 if TYPE_CHECKING:
     from nas.plugins import Plugin
@@ -84,7 +84,7 @@ def command(spec: StudySpec, location: str) -> str:
         words += ["--target", target]
     words += ["--data", spec.data]
     for objective in spec.objectives:
-        plain = Objective.parse(objective.name) == objective
+        plain = objective.direction == ("max" if objective.name in MAXIMISED else "min")
         words += ["--objective", objective.name if plain else f"{objective.direction}:{objective.name}"]
     for constraint in spec.constraints:
         words += ["--constraint", str(constraint)]

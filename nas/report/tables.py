@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nas.report.content import FRONT_ROWS, NETWORKS, StudyContent
+from nas.report.content import NETWORKS, StudyContent
 from nas.report.describe import describe
 from nas.report.text import clean, count, duration, first_line, milliseconds, three_digits
 from nas.report.units import quantity
@@ -92,7 +92,7 @@ def front_table(content: StudyContent) -> FrontTable:
     columns += [f"latency on {clean(name, 40)}" for name in names.values()] + ["params", "MACs"]
     cards = {trial.number for trial in content.front_records(NETWORKS)}
     rows = []
-    for trial in content.front_records(FRONT_ROWS):
+    for trial in content.front_records():
         costs = {cost.target: cost for cost in trial.costs}
         cells = [_metric(trial.metrics, name) for name in plain]
         cells += [_latency(costs.get(label)) for label in names]

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from nas.errors import UsageError
 from nas.search.contracts import Price, Runner
 from nas.search.events import LoopEvent
+from nas.search.feasibility import find_allowed
 from nas.search.functions import FunctionEvaluator, make_evaluator
 from nas.search.inprocess import run_in_process
 from nas.search.journal import Journal
-from nas.search.loop import StudyLoop
+from nas.search.loop import StudyLoop, check_settings
 from nas.search.objective import Constraint, Objective
-from nas.search.prices import FunctionPrice
+from nas.search.prices import FunctionPrice, Pricing
 from nas.search.result import SearchResult, result_of
 from nas.search.searcher import SearcherFactory, SearcherSetup
 from nas.search.study import StudySpec
@@ -66,8 +67,9 @@ class SearchCall:
             raise UsageError('objectives maps names to directions, e.g. {"error": "min"}')
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise UsageError(f"seed must be a whole number of at least 0, not {seed!r}")
-        registry = registry if registry is not None else default_registry()
         goals = tuple(Objective(name, direction) for name, direction in objectives.items())
+        check_settings(goals, trials=trials, fidelity=fidelity)
+        registry = registry if registry is not None else default_registry()
         limits = tuple(Constraint.parse(c) if isinstance(c, str) else c for c in _listed(constraints))
         names = dict.fromkeys([*(o.name for o in goals), *(c.name for c in limits)])
         return cls(
@@ -93,6 +95,8 @@ class SearchCall:
     ) -> SearchResult:
         """Runs the trials that are left and returns everything."""
         folder = Path(directory).absolute() if directory is not None else None
+        # Before anything is written; the loop looks again, since it may be resumed without this call.
+        find_allowed(self.space, Pricing(self.known, self.constraints), self.seed)
         with self._journal(store, study) as (journal, name):
             loop = self._loop(journal, name, folder, listener)
             loop.resume()

@@ -24,7 +24,7 @@ def hypervolume(values: ArrayLike, reference: ArrayLike) -> float:
     3.0
     """
     array = checked_values(values)
-    limit = checked_values([reference])[0]
+    limit = checked_values(np.array(reference, dtype=object).reshape(1, -1))[0]
     if len(array) and array.shape[1] != len(limit):
         raise UsageError(f"the reference point has {len(limit)} values, the points have {array.shape[1]}")
     inside = array[(array < limit).all(axis=1)] if len(array) else array

@@ -71,7 +71,7 @@ class StudyLoop:
         listener: Listener | None = None,
         max_lost: int = 2,
     ) -> None:
-        _check(objectives, trials=trials, fidelity=fidelity, max_lost=max_lost)
+        check_settings(objectives, trials=trials, fidelity=fidelity, max_lost=max_lost)
         self._searcher = searcher
         self._trials = trials
         self._fidelity = fidelity
@@ -271,15 +271,15 @@ class StudyLoop:
         self._again.append(request)
 
 
-def _check(objectives: Sequence[Objective], **least: int) -> None:
+def check_settings(objectives: Sequence[Objective], *, trials: int, fidelity: int, max_lost: int = 0) -> None:
+    """Raises UsageError for settings that no study can have."""
     if not objectives:
         raise UsageError("a study needs at least one objective")
     names = [objective.name for objective in objectives]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"objective {name!r} is given twice")
-    for key, value in least.items():
-        minimum = 0 if key == "max_lost" else 1
+    for key, value, minimum in (("trials", trials, 1), ("fidelity", fidelity, 1), ("max_lost", max_lost, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
             raise UsageError(f"{key} must be a whole number of at least {minimum}, not {value!r}")
 

@@ -43,7 +43,13 @@ class Novelty:
         parents: Sequence[Architecture],
         is_new: Callable[[Architecture], bool],
     ) -> Architecture | None:
-        """A new architecture, or None; depends on the seed, the number of trials and what is new alone."""
+        """A new architecture, or None; depends on the seed, the number of trials and what is new alone.
+
+        `parents` are good architectures that keep the constraints; one that is new itself comes first.
+        """
+        unused = next(filter(is_new, parents), None)
+        if unused is not None:
+            return unused
         rng = generator(self._seed, "novelty", trials)
         tries = TRIES if self.is_listable else LARGE_TRIES
         for chunk in self._drawn(tries, parents, rng):

@@ -102,7 +102,7 @@ class Proposer:
     def _parents(self) -> list[Architecture]:
         results = list(self._ledger.results.values())
         front = front_of(results, self._ledger.objectives, self._ledger.constraints)
-        return [result.architecture for result in front] or list(self._allowed or ())
+        return [*(result.architecture for result in front), *(self._allowed or ())]
 
     def _exhausted(self) -> str:
         met = len(self._ledger)

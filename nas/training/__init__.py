@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from nas._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from nas.training.assemble import assemble
+    from nas.training.assembly import assemble
     from nas.training.build import train_form, trained_module, training_module
     from nas.training.evaluator import TrainingEvaluator
     from nas.training.open import absolute_reference, open_task
@@ -34,7 +34,7 @@ __getattr__ = lazy_exports(
         "TaskData": "nas.training.task",
         "TrainingEvaluator": "nas.training.evaluator",
         "absolute_reference": "nas.training.open",
-        "assemble": "nas.training.assemble",
+        "assemble": "nas.training.assembly",
         "open_task": "nas.training.open",
         "recipe_from": "nas.training.recipe",
         "train_form": "nas.training.build",

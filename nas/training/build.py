@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError
 from torch import nn
 
 from nas.blocks import build, relax_strides
 from nas.errors import ExportError
 from nas.spaces.architecture import Architecture
+from nas.training.checkpoint import read_packed
+from nas.training.recipe import announce_epoch
 
 if TYPE_CHECKING:
     from nas.blocks.block import Block
@@ -58,20 +61,14 @@ def trained_module(
 
     `signature` and `classes` are those of the data it was trained on.
     """
-    from safetensors import SafetensorError, safe_open
-
     module = training_module(network, signature, classes, blocks, minimum_map=minimum_map, seed=0)
     try:
-        with safe_open(weights, framework="pt") as file:
-            owner = (file.metadata() or {}).get("architecture")
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
-        if owner != Architecture(network).hash:
+        state, content = read_packed(weights)
+        if content["header"]["architecture"] != Architecture(network).hash:
             raise ExportError(f"weights {str(weights)!r} are of another architecture")
         module.load_state_dict(state)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
         raise ExportError(f"weights {str(weights)!r} cannot be used: {reason}") from None
-    for part in module.modules():
-        if hasattr(part, "on_epoch"):
-            part.on_epoch(1.0)  # as in the last epoch of its training
+    announce_epoch(module, 1.0)  # as in the last epoch of its training
     return module.eval()

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, read only where they are of the same trial, and no pickle."""
+"""Checkpoints: written whole or not at all, read only by the same trial, no pickle."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,7 +20,8 @@ from nas.training.recipe import Recipe
 logger = logging.getLogger("nas.training")
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "weights.safetensors"
-FORMAT = "1"
+METADATA = "nas"
+FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Header:
     seed: int
     minimum_map: int
     torch: str = torch.__version__
-    format: str = FORMAT
+    format: int = FORMAT
 
 
 @dataclass(frozen=True)
@@ -82,27 +84,22 @@ def _sync_folder(folder: Path) -> None:
 
 def write_checkpoint(folder: Path, header: Header, checkpoint: Checkpoint) -> None:
     """Keeps the state of a training in the folder of its trial."""
-    metadata = {
-        "header": json.dumps(asdict(header), sort_keys=True),
-        "epoch": str(checkpoint.epoch),
-        "metrics": json.dumps(dict(checkpoint.metrics)),
-    }
-    write_atomic(folder / CHECKPOINT, save(_storable(checkpoint.tensors), metadata))
+    content = {"header": asdict(header), "epoch": checkpoint.epoch, "metrics": dict(checkpoint.metrics)}
+    write_atomic(folder / CHECKPOINT, _packed(checkpoint.tensors, content))
 
 
 def read_checkpoint(folder: Path, header: Header) -> Checkpoint | None:
-    """The state a trial goes on from; None where there is none, or where it cannot be used, which is logged."""
+    """The state a trial goes on from; None where there is none or, which is logged, it cannot be used."""
     path = folder / CHECKPOINT
     if not path.is_file():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            found = json.loads(metadata["header"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
-        checkpoint = Checkpoint(int(metadata["epoch"]), tensors, json.loads(metadata["metrics"]))
+        tensors, content = read_packed(path)
+        found = content["header"]
+        checkpoint = Checkpoint(int(content["epoch"]), tensors, content["metrics"])
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-        logger.warning("%s is damaged (%s): the trial starts from its first epoch", path, error)
+        reason = " ".join(str(error).split())[:200]
+        logger.warning("%s is damaged (%s): the trial starts from its first epoch", path, reason)
         return None
     wanted = asdict(header)
     if found != wanted:
@@ -123,8 +120,22 @@ def drop_checkpoint(folder: Path) -> None:
 
 def write_weights(folder: Path, state: Mapping[str, torch.Tensor], header: Header) -> None:
     """Keeps the trained weights, with what they belong to."""
-    metadata = {name: str(value) for name, value in asdict(header).items()}
-    write_atomic(folder / WEIGHTS, save(_storable(state), metadata))
+    write_atomic(folder / WEIGHTS, _packed(state, {"header": asdict(header)}))
+
+
+def read_packed(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors of a file of ours and the JSON beside them; SafetensorError, OSError or ValueError."""
+    with safe_open(path, framework="pt") as file:
+        content = json.loads((file.metadata() or {})[METADATA])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+    if not isinstance(content, dict):
+        raise TypeError(f"its metadata is a {type(content).__name__}")
+    return tensors, content
+
+
+def _packed(tensors: Mapping[str, torch.Tensor], content: Mapping[str, Any]) -> bytes:
+    """Safetensors with one entry of metadata: several would be written in an order that changes."""
+    return save(_storable(tensors), {METADATA: json.dumps(content, sort_keys=True)})
 
 
 def _storable(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

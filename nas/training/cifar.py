@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 in their official binary files: one record per image, label bytes before pixel bytes."""
+"""CIFAR-10 and CIFAR-100 in their official binary files: records of label bytes, then pixel bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from nas.errors import DataError
-from nas.training.assemble import assemble
+from nas.training.assembly import assemble
 from nas.training.task import TaskData
 
 SHAPE = (3, 32, 32)
@@ -65,7 +65,7 @@ def load_cifar10(argument: str, split_seed: int) -> TaskData:
 
 
 def load_cifar100(argument: str, split_seed: int) -> TaskData:
-    """CIFAR-100 (its 100 fine classes) from the folder of its binary files, or from the folder that holds it."""
+    """CIFAR-100 (its 100 fine classes) from the folder of its binary files, or from the one that holds it."""
     return _load(CIFAR100, "cifar100", argument, split_seed)
 
 
@@ -121,7 +121,8 @@ def _check_size(path: Path, expected: int, release: Release) -> None:
     if found != expected:
         what = "is truncated" if found < expected else "is too long"
         raise DataError(
-            f"{release.title}: {str(path)!r} {what}: {found:,} bytes, expected {expected:,}. {_remedy(release)}"
+            f"{release.title}: {str(path)!r} {what}: {found:,} bytes, expected {expected:,}. "
+            f"{_remedy(release)}"
         )
 
 

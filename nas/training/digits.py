@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from nas.errors import DataError
-from nas.training.assemble import assemble
+from nas.training.assembly import assemble
 from nas.training.task import TaskData
 
 NATIVE_SIZE = 8
@@ -31,9 +31,10 @@ def load_digits(argument: str, split_seed: int) -> TaskData:
 def _size(argument: str) -> int:
     if not argument:
         return NATIVE_SIZE
-    if not (argument.isascii() and argument.isdigit() and NATIVE_SIZE <= int(argument) <= LARGEST_SIZE):
+    known = argument.isascii() and argument.isdigit() and len(argument) < 6
+    if not (known and NATIVE_SIZE <= int(argument) <= LARGEST_SIZE):
         raise DataError(
-            f"--data digits:{argument[:40]}: after the colon stands a size from {NATIVE_SIZE} to {LARGEST_SIZE} "
-            "pixels, as in digits:16"
+            f"--data digits:{argument[:40]}: after the colon stands a size from {NATIVE_SIZE} "
+            f"to {LARGEST_SIZE} pixels, as in digits:16"
         )
     return int(argument)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class TrainingEvaluator:
     """Trains an architecture on a data set; its result depends on the request, the recipe and the data alone.
 
-    `data` is a task reference (``digits``, ``cifar10:PATH``), opened once in each process. `minimum_map` is the
-    rule for small pictures: early strides are relaxed until the last map is at least that high and wide.
-    `split_seed` chooses the validation part.
+    `data` is a task reference (``digits``, ``cifar10:PATH``), opened once in each process. `minimum_map` is
+    the rule for small pictures: early strides are relaxed until the last map is at least that high and
+    wide. `split_seed` chooses the validation part.
 
     >>> TrainingEvaluator("digits", Recipe()).minimum_map
     4
@@ -37,7 +37,7 @@ class TrainingEvaluator:
     split_seed: int = 0
 
     def __call__(self, request: TrialRequest) -> Iterator[Mapping[str, float]]:
-        """Yields ``accuracy``, ``loss``, ``train_loss`` and ``step`` after each epoch of the request's fidelity.
+        """Yields ``accuracy``, ``loss``, ``train_loss`` and ``step`` after each of the request's epochs.
 
         Raises TrialError where the architecture holds no network for this data or where the training fails.
         """

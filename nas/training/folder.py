@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from nas.errors import DataError
-from nas.training.assemble import Part, assemble
+from nas.training.assembly import Part, assemble
 from nas.training.pictures import pillow, split_size, square
 from nas.training.task import TaskData
 
@@ -22,9 +22,9 @@ VALIDATION = ("val", "valid", "validation")
 def load_folder(argument: str, split_seed: int) -> TaskData:
     """``PATH`` or ``PATH@64``: the images below each folder of PATH are one class, named as the folder.
 
-    Where PATH holds ``train`` and ``val`` (or ``valid``, ``validation``), these are the two parts; otherwise a
-    fifth of each class is held out. Pictures are cut to their middle square and resized to 32 pixels, or those
-    behind ``@``.
+    Where PATH holds ``train`` and ``val`` (or ``valid``, ``validation``), these are the two parts; otherwise
+    a fifth of each class is held out. Pictures are cut to their middle square and resized to 32 pixels, or
+    those behind ``@``.
     """
     path, size = split_size(argument, "folder")
     root = _checked_root(path)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from nas.errors import DataError, suggestion
-from nas.training.assemble import Part, assemble
+from nas.training.assembly import Part, assemble
 from nas.training.pictures import split_size, square
 from nas.training.task import TaskData
 
@@ -20,8 +20,9 @@ VALIDATION = ("validation", "valid", "val")
 def load_hf(argument: str, split_seed: int) -> TaskData:
     """``NAME`` or ``NAME@64``: the column of images and the column of class labels of a data set.
 
-    Its ``validation`` split is taken where it has one; its ``test`` split is never looked at. Pictures are cut
-    to their middle square and resized to 32 pixels, or those behind ``@``. Code of the data set is never run.
+    Its ``validation`` split is taken where it has one; its ``test`` split is never looked at. Pictures are
+    cut to their middle square and resized to 32 pixels, or those behind ``@``. Code of the data set is never
+    run.
     """
     name, size = split_size(argument, "hf")
     if not name:

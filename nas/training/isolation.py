@@ -10,14 +10,14 @@ import torch
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """The seed of one epoch of a trial: another one for each epoch, so that resuming needs no stored state."""
+    """The seed of one epoch of a trial: one of its own, so that resuming needs no stored state."""
     digest = hashlib.sha256(f"{seed}/{epoch}".encode()).digest()
     return int.from_bytes(digest[:7], "big")
 
 
 @contextmanager
 def isolated(seed: int, threads: int, device: torch.device) -> Iterator[None]:
-    """Inside, torch's own generators start at `seed` (dropout draws from them) and `threads` CPU threads work.
+    """Inside, torch's own generators start at `seed` (dropout draws from them), on `threads` CPU threads.
 
     Behind it both are as they were. On CUDA only kernels that repeat their results are used.
     """

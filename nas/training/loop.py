@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,8 +15,10 @@ from nas.training import checkpoint as checkpoints
 from nas.training.checkpoint import Checkpoint, Header
 from nas.training.isolation import epoch_seed, isolated
 from nas.training.recipe import Learner, Part, Recipe, evaluate, train_epoch
-from nas.training.state import learner_tensors, restore_learner
+from nas.training.state import fits, learner_tensors, restore_learner
 from nas.training.task import TaskData
+
+logger = logging.getLogger("nas.training")
 
 
 class Training:
@@ -37,8 +40,9 @@ class Training:
     def run(self) -> Iterator[Mapping[str, float]]:
         """Yields ``accuracy``, ``loss``, ``train_loss`` and ``step`` (the epoch, from 1) after each epoch.
 
-        One that goes on from a checkpoint begins with the metrics of its last epoch, whose report may be lost.
-        Raises TrialError where the loss is no longer finite, or where the memory of the GPU does not suffice.
+        One that goes on from a checkpoint begins with the metrics of its last epoch, whose report may be
+        lost. Raises TrialError where the loss is no longer finite, or where the memory of the GPU does not
+        suffice.
         """
         training, validation = self._parts()
         begun = self._restored()
@@ -114,6 +118,12 @@ class Training:
     def _restored(self) -> Checkpoint:
         """The checkpoint the learner now stands at, or one at epoch 0."""
         found = None if self._folder is None else checkpoints.read_checkpoint(self._folder, self._header)
+        if found is not None and not fits(self._learner, found.tensors):
+            logger.warning(
+                "the checkpoint in %s does not fit the module: the trial starts from its first epoch",
+                self._folder,
+            )
+            found = None
         if found is None:
             return Checkpoint(0, {})
         restore_learner(self._learner, found.tensors)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from nas.errors import DataError
-from nas.training.assemble import Part, assemble
+from nas.training.assembly import Part, assemble
 from nas.training.task import TaskData
 
 WHOLE = ("x", "y")
@@ -29,6 +30,8 @@ def load_npz(argument: str, split_seed: int) -> TaskData:
         shapes = " and ".join(str(tuple(part[0].shape[1:])) for part in parts)
         raise _error(argument, f"x_train and x_val hold images of other shapes: {shapes}")
     classes = 1 + max(int(part[1].max()) for part in parts)
+    if classes < 2:
+        raise _error(argument, "all labels are 0: at least 2 classes are needed")
     return assemble(
         parts[0],
         class_names=[str(number) for number in range(classes)],
@@ -51,14 +54,15 @@ def _read(argument: str) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise _error(argument, "there is no such file")
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file:  # numpy leaves a file open that turns out to be damaged
+            content = np.load(file, allow_pickle=False)
             if not isinstance(content, np.lib.npyio.NpzFile):
                 raise _error(
                     argument,
                     "this is a single array; numpy.savez(PATH, x=images, y=labels) writes what is read",
                 )
             return {name: content[name] for name in content.files if name in (*WHOLE, *PARTS)}
-    except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except (ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())[:160]
         if "allow_pickle" in reason or "pickled" in reason:
             raise _error(argument, "pickled objects are not read; save plain arrays by numpy.savez") from None

@@ -10,7 +10,7 @@ import numpy as np
 from nas.errors import DataError
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image as Picture
 
 DEFAULT_SIZE = 32
 SIZES = range(8, 1025)
@@ -42,14 +42,13 @@ def pillow() -> Any:
     return Image
 
 
-def square(image: Image, size: int) -> np.ndarray:
-    """The middle square of a picture at `size` pixels, as RGB (3, size, size) uint8; upright as the camera saw it."""
-    from PIL import Image as pil
-    from PIL import ImageOps
+def square(picture: Picture, size: int) -> np.ndarray:
+    """The middle square of a picture, upright, at `size` pixels: RGB (3, size, size) uint8."""
+    from PIL import Image, ImageOps
 
-    upright = ImageOps.exif_transpose(image)
+    upright = ImageOps.exif_transpose(picture)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a palette with transparency: RGB is what is wanted
         colour = upright.convert("RGB")
-    fitted = ImageOps.fit(colour, (size, size), method=pil.Resampling.BILINEAR)
+    fitted = ImageOps.fit(colour, (size, size), method=Image.Resampling.BILINEAR)
     return np.asarray(fitted, dtype=np.uint8).transpose(2, 0, 1)

@@ -1,8 +1,8 @@
 """How a candidate is trained: every choice of the training, in one file.
 
-First the recipe itself and its checks; below it what the choices mean: data in batches, augmentation, optimizer,
-learning rate, the average of the weights, one epoch, and the evaluation. All random numbers come from generators
-that the caller seeds.
+First the recipe itself and its checks; below it what the choices mean: data in batches, augmentation,
+optimizer, learning rate, the average of the weights, one epoch, and the evaluation. All random numbers come
+from generators that the caller seeds.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Recipe:
     `optimizer` is ``sgd`` (with Nesterov `momentum`) or ``adamw``; `learning_rate` is the peak of a linear
     warm-up over the share `warmup` of all steps, followed by a half cosine to 0; `weight_decay` spares norms
     and biases; `clip_norm` bounds the norm of the gradient (0: off); `average_decay` is the decay per step of
-    the moving average of the weights, which is then what is evaluated and kept (0: off); `shift` is the largest
-    shift of a training picture as a share of its side; `flip` mirrors pictures where the data allows it;
-    `mixed_precision` (bfloat16) applies on CUDA only; `threads` is the number of CPU threads, part of the
+    the moving average of the weights, which is then what is evaluated and kept (0: off); `shift` is the
+    largest shift of a training picture as a share of its side; `flip` mirrors pictures where the data allows
+    it; `mixed_precision` (bfloat16) applies on CUDA only; `threads` is the number of CPU threads, part of the
     recipe because the order of a sum depends on it.
     """
 
@@ -55,7 +55,7 @@ class Recipe:
             raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
         for name, (low, high) in BOUNDS.items():
             value = getattr(self, name)
-            if not (math.isfinite(value) and low <= value <= high):
+            if not low <= value <= high:  # refuses NaN too
                 raise UsageError(f"recipe: {name} must lie between {low:g} and {high:g}, not {value!r}")
 
 
@@ -90,8 +90,8 @@ def recipe_from(overrides: Mapping[str, Any]) -> Recipe:
 
 
 def _converted(name: str, value: Any, kind: type) -> Any:
-    """The value as the type of its default; a whole number may stand for a number, nothing else is converted."""
-    if kind is float and type(value) is int:
+    """The value as the type of its default; only a whole number may stand for a number."""
+    if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)
     if type(value) is not kind:
         raise UsageError(f"recipe: {name} must be {_KINDS[kind]}, not {value!r}")
@@ -124,8 +124,9 @@ def batches(count: int, recipe: Recipe, generator: torch.Generator) -> Iterator[
 
     Batch norm cannot learn from one sample.
     """
-    pieces = list(torch.randperm(count, generator=generator).split(recipe.batch_size))
-    if len(pieces) > 1 and len(pieces[-1]) == 1:
+    order = torch.randperm(count, generator=generator)
+    pieces = [order[start : start + recipe.batch_size] for start in range(0, count, recipe.batch_size)]
+    if len(pieces) > 1 and len(pieces[-1]) == 1 < recipe.batch_size:
         pieces[-2:] = [torch.cat(pieces[-2:])]
     yield from pieces
 
@@ -227,9 +228,15 @@ class Learner:
     def begin_epoch(self, progress: float) -> None:
         """Calls ``on_epoch(progress)`` on every module that has it; `progress` rises from 0 to 1."""
         for root in {id(m): m for m in (self.module, self.evaluated)}.values():
-            for part in root.modules():
-                if hasattr(part, "on_epoch"):
-                    part.on_epoch(progress)
+            announce_epoch(root, progress)
+
+
+def announce_epoch(module: nn.Module, progress: float) -> None:
+    """Calls ``on_epoch(progress)`` on every part of a module that has it."""
+    for part in module.modules():
+        on_epoch: Any = getattr(part, "on_epoch", None)
+        if on_epoch is not None:
+            on_epoch(progress)
 
 
 def train_epoch(
@@ -272,7 +279,8 @@ def train_step(learner: Learner, recipe: Recipe, inputs: Tensor, labels: Tensor)
 
 def extra_loss(module: nn.Module) -> Tensor | float:
     """The sum of ``aux_loss()`` over the modules that have one."""
-    return sum((part.aux_loss() for part in module.modules() if hasattr(part, "aux_loss")), 0.0)
+    losses: list[Any] = [getattr(part, "aux_loss", None) for part in module.modules()]
+    return sum((loss() for loss in losses if loss is not None), 0.0)
 
 
 def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:
@@ -286,6 +294,7 @@ def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[An
 def evaluate(module: nn.Module, part: Part, batch_size: int = 256) -> dict[str, float]:
     """``accuracy`` (0 to 1) and ``loss`` (mean cross-entropy) of a module, in full precision."""
     module.eval()
-    outputs = torch.cat([module(part.batch(piece)).float() for piece in part.inputs.split(batch_size)])
+    pieces = (part.inputs[start : start + batch_size] for start in range(0, len(part.inputs), batch_size))
+    outputs = torch.cat([module(part.batch(piece)).float() for piece in pieces])
     correct = (outputs.argmax(dim=1) == part.labels).double().mean()
     return {"accuracy": float(correct), "loss": float(F.cross_entropy(outputs, part.labels))}

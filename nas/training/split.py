@@ -1,4 +1,4 @@
-"""The split into a training and a validation part: the same for the same labels and seed, on every machine."""
+"""The split into a training and a validation part: the same labels and seed give the same everywhere."""
 
 from __future__ import annotations
 

@@ -77,7 +77,8 @@ def test_the_front_of_a_whole_space() -> None:
     best = {member.architecture.hash for member in loop.front()}
     for result in loop.results:
         beaten = any(
-            other.values["error"] <= result.values["error"] and other.values["cost"] < result.values["cost"]
+            all(other.values[name] <= result.values[name] for name in ("error", "cost"))
+            and other.values != result.values
             for other in loop.results
         )
         assert (result.architecture.hash in best) is not beaten
@@ -326,11 +327,11 @@ def test_costs_are_stored_with_each_trial() -> None:
 
     asked: list[int] = []
 
-    class Journal(MemoryJournal):
-        stored: list[tuple[Cost, ...]] = []
+    stored: list[object] = []
 
+    class Journal(MemoryJournal):
         def add_trial(self, *words: object, costs: object = (), **rest: object) -> int:  # type: ignore[override]
-            self.stored.append(costs)  # type: ignore[arg-type]
+            stored.append(costs)
             return super().add_trial(*words, **rest)  # type: ignore[arg-type]
 
     def costs(architectures: object) -> list[tuple[Cost, ...]]:
@@ -340,7 +341,7 @@ def test_costs_are_stored_with_each_trial() -> None:
     journal = Journal()
     run(make_loop(trials=3, store=journal, costs=costs))
     assert asked == [1, 1, 1]
-    assert journal.stored == [("cost",)] * 3
+    assert stored == [("cost",)] * 3
 
 
 def test_events_tell_the_story() -> None:

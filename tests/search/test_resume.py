@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_toys import QUICK_SEARCHERS, SEARCHERS, BranchSpace, Toy, flat_space, hashes, make_loop, run
+from search_toys import QUICK_SEARCHERS, BranchSpace, Toy, flat_space, hashes, make_loop, run
 
 from nas.errors import UsageError
 from nas.search.events import LoopEvent, Resumed
@@ -26,7 +26,15 @@ def resumed(loop: StudyLoop, toy: Toy | None = None) -> StudyLoop:
     return run(loop, toy)
 
 
-@pytest.mark.parametrize("searcher", SEARCHERS)
+def test_the_gaussian_process_goes_on_too(one_thread: None) -> None:
+    """Few trials: it proposes by itself from the eleventh on, and takes its time."""
+    space, journal = flat_space(5, 5, 5), MemoryJournal()
+    whole = hashes(run(make_loop("optuna-gp", space, trials=13)))
+    run(make_loop("optuna-gp", space, trials=11, store=journal))
+    assert hashes(resumed(make_loop("optuna-gp", space, trials=13, store=journal))) == whole
+
+
+@pytest.mark.parametrize("searcher", QUICK_SEARCHERS)
 @pytest.mark.parametrize("budget", ["same budget", "larger budget"])
 def test_ten_then_twenty_is_twenty(searcher: str, budget: str) -> None:
     """The first half ends by a crash in trial 10, or because its budget was 10."""
@@ -70,9 +78,7 @@ def test_with_constraints_and_failures(searcher: str, constraint: str) -> None:
         run(make_loop(searcher, space, trials=TRIALS, constraints=[constraint], store=journal), stop)
     # The second process counts its calls from 0: it begins with trial 10.
     rest = Toy({n - 10: error for n, error in errors.items() if n >= 10})
-    loop = resumed(
-        make_loop(searcher, space, trials=TRIALS, constraints=[constraint], store=journal), rest
-    )
+    loop = resumed(make_loop(searcher, space, trials=TRIALS, constraints=[constraint], store=journal), rest)
     assert hashes(loop) == whole
 
 
@@ -173,5 +179,5 @@ def test_a_smaller_budget_ends_the_study() -> None:
 
 
 def test_constraints_that_cannot_be_kept_are_found_on_resuming_an_empty_study() -> None:
-    with pytest.raises(UsageError, match="meet cost <= 0.5"):
+    with pytest.raises(UsageError, match=r"meet cost <= 0\.5"):
         make_loop(constraints=["cost<=0.5"]).resume()

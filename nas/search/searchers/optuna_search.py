@@ -92,7 +92,11 @@ class OptunaSearch:
     def _one(self) -> Architecture:
         key = self._turns.next()
         for attempt in range(INVALID_ASKS):
-            self._study.sampler = _sampler(self._kind, derived_seed(self._seed, self._kind, *key, attempt))
+            sampler = _sampler(self._kind, derived_seed(self._seed, self._kind, *key, attempt))
+            if self._kind == "nsga2":
+                # Its first look at a generation's parents sees them in another order than later ones do.
+                sampler.get_parent_population(self._study, self._complete // GENERATION)
+            self._study.sampler = sampler
             trial = self._study.ask(self._distributions)
             vector = [trial.params[decision.name] for decision in self._space.decisions]
             if self._space.is_valid(vector):

@@ -1,4 +1,4 @@
-"""From arrays to a TaskData: the split, the statistics and the fingerprint, the same way for every data set."""
+"""From arrays to a TaskData: the split, the statistics and the fingerprint, for every data set the same."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def assemble(
         part, validation = _split(part, split_seed)
     if not (len(part[1]) and len(validation[1])):
         raise DataError(
-            f"{len(part[1])} images to train on and {len(validation[1])} to validate on: at least 1 of each is needed"
+            f"{len(part[1])} images to train on and {len(validation[1])} to validate on: "
+            "at least 1 of each is needed"
         )
     mean, std = channel_statistics(part[0])
     _, channels, *size = part[0].shape
@@ -60,13 +61,15 @@ def _split(part: Part, seed: int) -> tuple[Part, Part]:
 
 
 def channel_statistics(inputs: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel; uint8 counts as 0 to 1. A constant channel has deviation 1."""
+    """Mean and standard deviation of each channel, 1 if constant; uint8 counts as 0 to 1."""
     scale = 255.0 if inputs.dtype == torch.uint8 else 1.0
     count = inputs.numel() // inputs.shape[1]
-    chunks = inputs.split(CHUNK)  # a whole data set as float64 may not fit
-    mean = sum(chunk.double().sum((0, 2, 3)) for chunk in chunks) / count
+    # In pieces: a whole data set as float64 may not fit.
+    chunks = [inputs[start : start + CHUNK] for start in range(0, len(inputs), CHUNK)]
+    mean = torch.stack([chunk.double().sum((0, 2, 3)) for chunk in chunks]).sum(0) / count
     shift = mean.view(1, -1, 1, 1)
-    variance = sum((chunk.double() - shift).square().sum((0, 2, 3)) for chunk in chunks) / count
+    squares = torch.stack([(chunk.double() - shift).square().sum((0, 2, 3)) for chunk in chunks])
+    variance = squares.sum(0) / count
     std = torch.where(variance > 0, variance.sqrt(), torch.full_like(variance, scale))
     return tuple((mean / scale).tolist()), tuple((std / scale).tolist())
 
