@@ -113,7 +113,7 @@ def _output_shape(
     try:
         with torch.device("meta"), torch.random.fork_rng(devices=[]), torch.no_grad():
             twin = module if is_meta else _built(layer, signature, blocks, classes)
-            with ShapesOnly():
+            with ShapesOnly():  # type: ignore[no-untyped-call]
                 output = twin.to("meta").eval()(torch.empty((1, *signature.shape)))
     except NasError:
         raise

@@ -1,6 +1,7 @@
 """Runs operators on the meta device quickly: the shape of an elementwise result needs no decomposition.
 
-torch finds the shapes of many elementwise operators on the meta device by running their decomposition in Python,
+torch finds the shapes of many elementwise operators on the meta device by running their decomposition
+in Python,
 which takes milliseconds; a space of networks runs a hundred thousand of them.
 """
 
@@ -13,21 +14,26 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _aten = torch.ops.aten
-ELEMENTWISE = frozenset(
-    getattr(_aten, name).default
-    for name in (
-        "relu", "hardswish", "hardsigmoid", "hardtanh", "sigmoid", "tanh", "gelu", "silu", "leaky_relu", "elu", "mish",
-        "softplus", "exp", "abs", "neg", "square", "sqrt", "rsqrt", "clamp", "clamp_min", "clamp_max",
-        "_softmax", "hardswish_", "relu_", "hardtanh_", "silu_", "hardsigmoid_",
-        "normal_", "uniform_", "zero_", "trunc_normal_",
-    )
-    if hasattr(_aten, name)
-) | {_aten.fill_.Scalar, _aten.add.Tensor, _aten.sub.Tensor, _aten.mul.Tensor, _aten.div.Tensor, _aten.pow.Tensor_Scalar}  # fmt: skip
-NORMS = frozenset({_aten.native_batch_norm.default, _aten.native_layer_norm.default, _aten.native_group_norm.default})
+_NAMES = """
+    relu hardswish hardsigmoid hardtanh sigmoid tanh gelu silu leaky_relu elu mish softplus exp abs neg
+    square sqrt rsqrt clamp clamp_min clamp_max _softmax hardswish_ relu_ hardtanh_ silu_ hardsigmoid_
+    normal_ uniform_ zero_ trunc_normal_
+""".split()
+ELEMENTWISE = frozenset(getattr(_aten, name).default for name in _NAMES if hasattr(_aten, name)) | {
+    _aten.fill_.Scalar,
+    _aten.add.Tensor,
+    _aten.sub.Tensor,
+    _aten.mul.Tensor,
+    _aten.div.Tensor,
+    _aten.pow.Tensor_Scalar,
+}
+NORMS = frozenset(
+    {_aten.native_batch_norm.default, _aten.native_layer_norm.default, _aten.native_group_norm.default}
+)
 
 
 def run(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """The result of an operator; on the meta device made by hand where it has the shape and type of its input."""
+    """The result of an operator; made by hand on the meta device where it is shaped like its inputs."""
     first = args[0] if args else None
     if not (isinstance(first, torch.Tensor) and first.is_meta and first.is_floating_point()):
         return func(*args, **kwargs)

@@ -41,7 +41,8 @@ def _show(block: Block, registry: Registry, as_json: bool) -> None:
     if as_json:
         print_json(_block_json(block, registry))
         return
-    click.echo(f"{block.name} ({block.role}, {block.domain}) from {registry.blocks.provider(block.name)}. {block.source}\n")
+    plugin = registry.blocks.provider(block.name)
+    click.echo(f"{block.name} ({block.role}, {block.domain}) from {plugin}. {block.source}\n")
     click.echo(inspect.getdoc(block.builder()) or block.description)
     print_table(("knob", "values"), [(knob, _values(choice)) for knob, choice in block.knobs.items()])
 

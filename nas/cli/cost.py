@@ -21,12 +21,32 @@ if TYPE_CHECKING:
 @click.command("cost")
 @click.argument("what")
 @click.option("--target", "targets", multiple=True, help="Target name or file; repeatable. [default: a100]")
-@click.option("--input", "input_shape", default="3,224,224", show_default=True, help="Input shape of a module, without batch.")
-@click.option("--operators", type=click.IntRange(min=0), default=10, show_default=True, help="How many operators to list.")
+@click.option(
+    "--input",
+    "input_shape",
+    default="3,224,224",
+    show_default=True,
+    help="Input shape of a module, without batch.",
+)
+@click.option(
+    "--operators",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="How many operators to list.",
+)
 @target_options
 @store_option
 @json_option
-def command(what: str, targets: tuple[str, ...], input_shape: str, operators: int, store: str, as_json: bool, **overrides: Any) -> None:
+def command(
+    what: str,
+    targets: tuple[str, ...],
+    input_shape: str,
+    operators: int,
+    store: str,
+    as_json: bool,
+    **overrides: Any,
+) -> None:
     """Price a network on targets: latency with its interval, memory, energy, params, MACs.
 
     WHAT is STUDY#TRIAL, an architecture file (.json), a published network, or package.module:callable that
@@ -48,7 +68,9 @@ def command(what: str, targets: tuple[str, ...], input_shape: str, operators: in
         _print(what, costs, operators)
 
 
-def _price(what: str, shape: tuple[int, ...], targets: tuple[Target, ...], store: str, registry: Registry) -> list[Cost]:
+def _price(
+    what: str, shape: tuple[int, ...], targets: tuple[Target, ...], store: str, registry: Registry
+) -> list[Cost]:
     """The cost on each target, found by what `what` looks like."""
     from nas.costs import estimate, estimate_architecture, load_module
 
@@ -100,7 +122,10 @@ def _shape(text: str) -> tuple[int, ...]:
 
 
 def _print_json(what: str, costs: list[Cost], operators: int) -> None:
-    items = [{**cost_json(cost), "operators": [_operator_json(op) for op in _largest(cost, operators)]} for cost in costs]
+    items = [
+        {**cost_json(cost), "operators": [_operator_json(op) for op in _largest(cost, operators)]}
+        for cost in costs
+    ]
     print_json({"what": what, "params": costs[0].params, "macs": costs[0].macs, "costs": items})
 
 
@@ -118,7 +143,14 @@ def _print(what: str, costs: list[Cost], operators: int) -> None:
     first = costs[0]
     click.echo(f"{what}: {first.params:,} params, {count(first.macs)} MACs ({first.macs:,}) for one sample")
     rows = [
-        (c.target, latency(c), f"{c.kind} {c.tier}", f"{count(c.peak_memory_bytes)}B", f"{c.energy_mj:.3g} mJ", f"{count(c.bytes_moved)}B")
+        (
+            c.target,
+            latency(c),
+            f"{c.kind} {c.tier}",
+            f"{count(c.peak_memory_bytes)}B",
+            f"{c.energy_mj:.3g} mJ",
+            f"{count(c.bytes_moved)}B",
+        )
         for c in costs
     ]
     print_table(("target", ">latency (90 %)", "how", ">peak memory", ">energy", ">moved"), rows)
@@ -130,7 +162,15 @@ def _print(what: str, costs: list[Cost], operators: int) -> None:
 
 def _print_operators(cost: Cost, number: int) -> None:
     rows = [
-        (op.module or "–", op.name, op.kind, count(op.macs), f"{count(op.bytes_moved)}B", milliseconds(op.latency_ms), op.bound)
+        (
+            op.module or "–",
+            op.name,
+            op.kind,
+            count(op.macs),
+            f"{count(op.bytes_moved)}B",
+            milliseconds(op.latency_ms),
+            op.bound,
+        )
         for op in _largest(cost, number)
     ]
     title = f"{cost.target}: the {len(rows)} most expensive of {len(cost.operators)} operators"

@@ -12,8 +12,19 @@ from nas.cli.output import print_json
 
 @click.command("export")
 @click.argument("trial", metavar="STUDY#TRIAL")
-@click.option("--format", "format_name", default="onnx", show_default=True, help="onnx, exported-program, python or weights.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write. [default: STUDY-TRIAL with the format's suffix]")
+@click.option(
+    "--format",
+    "format_name",
+    default="onnx",
+    show_default=True,
+    help="onnx, exported-program, python or weights.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write. [default: STUDY-TRIAL with the format's suffix]",
+)
 @store_option
 @json_option
 def command(trial: str, format_name: str, output: Path | None, store: str, as_json: bool) -> None:
@@ -28,16 +39,29 @@ def command(trial: str, format_name: str, output: Path | None, store: str, as_js
 
     study, number = split_trial(trial)
     if number is None:
-        raise click.BadParameter(f"{trial!r}: name a trial, e.g. {study}#3; 'nas front {study}' lists the best")
+        raise click.BadParameter(
+            f"{trial!r}: name a trial, e.g. {study}#3; 'nas front {study}' lists the best"
+        )
     registry = default_registry()
     exporter = registry.exporters[format_name]
     path = output or Path(f"{study}-{number}{exporter.suffix}")
     with Store.open(store, create=False, read_only=True) as opened:
         report = export_trial(opened, study, number, format_name, path, registry)
     if as_json:
-        print_json({"study": study, "trial": number, "format": format_name, "path": str(report.path), "difference": report.difference, "notes": list(report.notes)})
+        print_json(
+            {
+                "study": study,
+                "trial": number,
+                "format": format_name,
+                "path": str(report.path),
+                "difference": report.difference,
+                "notes": list(report.notes),
+            }
+        )
         return
-    agreed = "not checked" if report.difference is None else f"largest difference to torch {report.difference:.1e}"
+    agreed = (
+        "not checked" if report.difference is None else f"largest difference to torch {report.difference:.1e}"
+    )
     click.echo(f"wrote {report.path} ({agreed})")
     for note in report.notes:
         click.echo(note)

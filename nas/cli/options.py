@@ -25,7 +25,9 @@ def target_options(function: F) -> F:
     """The options that complete a target: precision, batch size and runtime."""
     for option in (
         click.option("--runtime", metavar="NAME", help="eager, compiled, onnxruntime, tflite or tensorrt."),
-        click.option("--batch-size", type=click.IntRange(min=1), help="Batch size the network is deployed with."),
+        click.option(
+            "--batch-size", type=click.IntRange(min=1), help="Batch size the network is deployed with."
+        ),
         click.option("--precision", metavar="NAME", help="fp32, tf32, fp16, bf16, amp-fp16 or int8."),
     ):
         function = option(function)
@@ -35,11 +37,25 @@ def target_options(function: F) -> F:
 def run_options(function: F) -> F:
     """The options that say where trials run; they never change a result."""
     for option in (
-        click.option("--artifacts", type=click.Path(file_okay=False), help="Folder for weights and checkpoints."),
-        click.option("--gpus-per-trial", type=click.FloatRange(min=0), default=0.0, help="GPUs per trial, or a part of one."),
-        click.option("--cpus-per-trial", type=click.FloatRange(min=0.01), default=1.0, help="CPUs per trial, or a part of one."),
+        click.option(
+            "--artifacts", type=click.Path(file_okay=False), help="Folder for weights and checkpoints."
+        ),
+        click.option(
+            "--gpus-per-trial",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            help="GPUs per trial, or a part of one.",
+        ),
+        click.option(
+            "--cpus-per-trial",
+            type=click.FloatRange(min=0.01),
+            default=1.0,
+            help="CPUs per trial, or a part of one.",
+        ),
         click.option("--ray", "ray_address", metavar="ADDRESS", help="Run the trials on this Ray cluster."),
-        click.option("--workers", default="auto", show_default=True, help="Trials at a time: a number, or auto."),
+        click.option(
+            "--workers", default="auto", show_default=True, help="Trials at a time: a number, or auto."
+        ),
     ):
         function = option(function)
     return function
@@ -80,5 +96,7 @@ def split_trial(reference: str) -> tuple[str, int | None]:
     if not mark:
         return study, None
     if not number.isdecimal():
-        raise click.BadParameter(f"{reference!r}: a trial is written STUDY#NUMBER, e.g. {study or 'mobile-a100'}#3")
+        raise click.BadParameter(
+            f"{reference!r}: a trial is written STUDY#NUMBER, e.g. {study or 'mobile-a100'}#3"
+        )
     return study, int(number)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 def printable(text: str) -> str:
     """Text without control characters, which could drive the terminal; newlines stay."""
-    return "".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(
+        c if c == "\n" or unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
 
 
 def print_json(content: Mapping[str, Any]) -> None:
@@ -106,7 +108,7 @@ def cost_json(cost: Cost) -> dict[str, Any]:
 
 
 def trial_json(trial: TrialRecord, targets: Mapping[str, str]) -> dict[str, Any]:
-    """A trial as the documented JSON object; `targets` maps the label of a target to its name in the study."""
+    """A trial as the documented JSON object; `targets` maps the label of a target to its name."""
     return {
         "number": trial.number,
         "state": str(trial.state),

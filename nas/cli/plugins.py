@@ -33,7 +33,12 @@ def command(timings: bool, as_json: bool) -> None:
         return
     columns = ["plugin", "distribution", "hooks", "status"]
     rows = [
-        [p.name, f"{p.distribution} {p.version}", ", ".join(p.hooks), "loaded" if p.is_loaded else f"skipped: {p.error}"]
+        [
+            p.name,
+            f"{p.distribution} {p.version}",
+            ", ".join(p.hooks),
+            "loaded" if p.is_loaded else f"skipped: {p.error}",
+        ]
         for p in plugins
     ]
     if timings:

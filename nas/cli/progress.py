@@ -33,7 +33,8 @@ class Progress(Protocol):
 def make_progress(spec: StudySpec, *, slots: int, quiet: bool) -> Progress:
     """A live display on a terminal, one line per trial elsewhere, only warnings where `quiet`."""
     if not quiet:
-        click.echo(f"study {spec.name}: {spec.trials} trials of {spec.epochs} epochs on {spec.data}, {slots} at a time")
+        budget = f"{spec.trials} trials of {spec.epochs} epochs on {spec.data}"
+        click.echo(f"study {spec.name}: {budget}, {slots} at a time")
         for name, label in zip(spec.target_names, spec.target_labels, strict=True):
             click.echo(f"target {name}: {label}")
     if quiet:
@@ -88,12 +89,16 @@ class Lines(AbstractContextManager["Lines"]):
         if isinstance(event, Resumed):
             self._tally.begun_with = event.finished
             if event.finished and not self._quiet:
-                click.echo(f"{event.finished} trials are done already; {event.requeued} go on where they stopped")
+                click.echo(
+                    f"{event.finished} trials are done already; {event.requeued} go on where they stopped"
+                )
         elif isinstance(event, TrialEnded):
             self._tally.add(event.result)
             if not self._quiet:
                 tally = self._tally
-                click.echo(f"[{tally.done}/{tally.spec.trials}] {line(event.result, event.error)}; {tally.pace()}")
+                click.echo(
+                    f"[{tally.done}/{tally.spec.trials}] {line(event.result, event.error)}; {tally.pace()}"
+                )
         elif isinstance(event, Notice):
             click.echo(f"note: {event.text}", err=True)
 
@@ -128,7 +133,9 @@ class Live(Lines):
             self._running.pop(event.result.number, None)
             self._tally.add(event.result)
             if event.error:
-                self._live.console.print(f"#{event.result.number} failed: {event.error.splitlines()[0]}", markup=False)
+                self._live.console.print(
+                    f"#{event.result.number} failed: {event.error.splitlines()[0]}", markup=False
+                )
         elif isinstance(event, Notice):
             self._live.console.print(f"note: {event.text}", markup=False)
 
@@ -148,8 +155,15 @@ class Live(Lines):
 
         tally = self._tally
         head = Text(f"{tally.done} of {tally.spec.trials} trials, {duration(tally.seconds)}, {tally.pace()}")
-        running = [Text(f"  #{number}: {what}", style="dim") for number, what in sorted(self._running.items())]
-        return Group(head, ProgressBar(total=tally.spec.trials, completed=tally.done, width=60), *running, self._front())
+        running = [
+            Text(f"  #{number}: {what}", style="dim") for number, what in sorted(self._running.items())
+        ]
+        return Group(
+            head,
+            ProgressBar(total=tally.spec.trials, completed=tally.done, width=60),
+            *running,
+            self._front(),
+        )
 
     def _front(self) -> Any:
         from rich.text import Text

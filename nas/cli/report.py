@@ -12,7 +12,14 @@ from nas.cli.output import print_json
 
 @click.command("report")
 @click.argument("study")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True, help="File to write.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    help="File to write.",
+)
 @store_option
 @json_option
 def command(study: str, output: Path, store: str, as_json: bool) -> None:
@@ -26,4 +33,6 @@ def command(study: str, output: Path, store: str, as_json: bool) -> None:
     if as_json:
         print_json({"study": study, "path": str(path), "bytes": path.stat().st_size})
     else:
-        click.echo(f"wrote {path} ({path.stat().st_size / 1000:.0f} kB): open it in any browser, no network needed")
+        click.echo(
+            f"wrote {path} ({path.stat().st_size / 1000:.0f} kB): open it in any browser, no network needed"
+        )

@@ -25,7 +25,11 @@ def command(study: str, trials: int | None, workers: str, as_json: bool, store: 
     from nas.studies import open_session
 
     run = RunOptions(
-        parse_workers(workers), given["ray_address"], given["cpus_per_trial"], given["gpus_per_trial"], as_json
+        parse_workers(workers),
+        given["ray_address"],
+        given["cpus_per_trial"],
+        given["gpus_per_trial"],
+        as_json,
     )
     session = open_session(study, store, default_registry(), given["artifacts"], trials=trials)
     run_session(session, run)

@@ -42,7 +42,9 @@ def run_session(session: Session, options: RunOptions) -> None:
             loop = session.run(runner, progress.hear)
         _finish(session, options, loop.message)
     except KeyboardInterrupt:
-        click.echo(f"\nstopped; every finished trial is kept. Go on with: {_command('resume', session)}", err=True)
+        click.echo(
+            f"\nstopped; every finished trial is kept. Go on with: {_command('resume', session)}", err=True
+        )
         sys.exit(130)
     finally:
         session.store.close()

@@ -12,26 +12,53 @@ from nas.cli.options import parse_recipe, parse_workers, run_options, store_opti
 if TYPE_CHECKING:
     from nas.studies import SearchOptions
 
+
 @click.command("search")
 @click.argument("study_file", required=False, type=click.Path(path_type=Path))
-@click.option("--space", default="mobile", show_default=True, help="Name of a space, or path of a space file.")
+@click.option(
+    "--space", default="mobile", show_default=True, help="Name of a space, or path of a space file."
+)
 @click.option("--target", "targets", multiple=True, help="Target name or file; repeatable. [default: a100]")
-@click.option("--data", default="digits", show_default=True, help="digits, cifar10:PATH, cifar100:PATH, folder:PATH, npz:PATH or hf:NAME.")
-@click.option("--objective", "objectives", multiple=True, help="Metric or cost, e.g. accuracy, latency, min:loss; repeatable. [default: accuracy, latency]")
-@click.option("--constraint", "constraints", multiple=True, help="Limit such as 'latency<=2ms' or 'params<=5M'; repeatable.")
-@click.option("--searcher", default="evolution", show_default=True, help="Who proposes: random, evolution, optuna-nsga2, optuna-tpe, optuna-gp.")
+@click.option(
+    "--data",
+    default="digits",
+    show_default=True,
+    help="digits, cifar10:PATH, cifar100:PATH, folder:PATH, npz:PATH or hf:NAME.",
+)
+@click.option(
+    "--objective",
+    "objectives",
+    multiple=True,
+    help="Metric or cost, e.g. accuracy, latency, min:loss; repeatable. [default: accuracy, latency]",
+)
+@click.option(
+    "--constraint",
+    "constraints",
+    multiple=True,
+    help="Limit such as 'latency<=2ms' or 'params<=5M'; repeatable.",
+)
+@click.option(
+    "--searcher",
+    default="evolution",
+    show_default=True,
+    help="Who proposes: random, evolution, optuna-nsga2, optuna-tpe, optuna-gp.",
+)
 @click.option("--cost-model", default="roofline", show_default=True, help="Who predicts the costs.")
 @click.option("--trials", type=int, default=24, show_default=True, help="Networks to train.")
 @click.option("--epochs", type=int, default=8, show_default=True, help="Epochs each network is trained.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes the suggestions repeatable.")
 @click.option("--study", help="Name of the study. [default: made from space and target]")
-@click.option("--recipe", multiple=True, metavar="NAME=VALUE", help="A value of the training recipe; repeatable.")
+@click.option(
+    "--recipe", multiple=True, metavar="NAME=VALUE", help="A value of the training recipe; repeatable."
+)
 @target_options
 @run_options
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print the front as one JSON object at the end.")
 @click.pass_context
-def command(context: click.Context, study_file: Path | None, recipe: tuple[str, ...], **given: Any) -> None:
+def command(
+    context: click.Context, /, study_file: Path | None, recipe: tuple[str, ...], **given: Any
+) -> None:
     """Search a space for networks that are accurate and cheap on a target.
 
     STUDY_FILE is a TOML file that holds these options (see studies/); options given beside it win.
@@ -46,7 +73,11 @@ def command(context: click.Context, study_file: Path | None, recipe: tuple[str, 
 
     workers = parse_workers(given.pop("workers"))
     run = RunOptions(
-        workers, given.pop("ray_address"), given.pop("cpus_per_trial"), given.pop("gpus_per_trial"), given.pop("as_json")
+        workers,
+        given.pop("ray_address"),
+        given.pop("cpus_per_trial"),
+        given.pop("gpus_per_trial"),
+        given.pop("as_json"),
     )
     store, artifacts = given.pop("store"), given.pop("artifacts")
     options = _options(context, study_file, {**given, "recipe": parse_recipe(recipe)})

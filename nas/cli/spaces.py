@@ -46,14 +46,18 @@ def _list(registry: Registry, as_json: bool) -> None:
 
 def _show(space: Space, as_json: bool) -> None:
     size = space.size()
-    decisions = [(decision.name, [_shown(option) for option in decision.options]) for decision in space.decisions]
+    decisions = [
+        (decision.name, [_shown(option) for option in decision.options]) for decision in space.decisions
+    ]
     if as_json:
         items = [{"name": name, "options": options} for name, options in decisions]
         print_json({"name": space.name, "size": size, "decisions": items})
         return
     shown = f"{size:,}" if size < 10**15 else f"{float(size):.2e}"
     click.echo(f"{space.name}: {shown} architectures, {len(decisions)} decisions. {space.description}\n")
-    print_table(("decision", "options"), [(name, ", ".join(map(str, options))) for name, options in decisions])
+    print_table(
+        ("decision", "options"), [(name, ", ".join(map(str, options))) for name, options in decisions]
+    )
 
 
 def _shown(option: object) -> str | bool | int | float:

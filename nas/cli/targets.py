@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @target_options
 @json_option
-def command(name: str | None, precision: str | None, batch_size: int | None, runtime: str | None, as_json: bool) -> None:
+def command(
+    name: str | None, precision: str | None, batch_size: int | None, runtime: str | None, as_json: bool
+) -> None:
     """List the hardware targets, or show the figures of one with their sources.
 
     NAME is a target, one of its aliases, or the path of a target file.
@@ -30,7 +32,9 @@ def command(name: str | None, precision: str | None, batch_size: int | None, run
         return
     from nas.costs import resolve_target
 
-    _show(resolve_target(name, registry, precision=precision, batch_size=batch_size, runtime=runtime), as_json)
+    _show(
+        resolve_target(name, registry, precision=precision, batch_size=batch_size, runtime=runtime), as_json
+    )
 
 
 def _list(targets: list[Target], as_json: bool) -> None:
@@ -39,7 +43,13 @@ def _list(targets: list[Target], as_json: bool) -> None:
         print_json({"targets": [_target_json(target) for target in targets]})
         return
     rows = [
-        (t.device.name, ", ".join(t.device.aliases), t.device.device_class, t.device.vendor, t.label.partition("/")[2])
+        (
+            t.device.name,
+            ", ".join(t.device.aliases),
+            t.device.device_class,
+            t.device.vendor,
+            t.label.partition("/")[2],
+        )
         for t in targets
     ]
     print_table(("target", "aliases", "class", "vendor", "default profile"), rows)
@@ -47,7 +57,10 @@ def _list(targets: list[Target], as_json: bool) -> None:
 
 def _show(target: Target, as_json: bool) -> None:
     if as_json:
-        figures = {k: {"value": f.value, "source": f.source, "trust": f.trust} for k, f in target.device.figures.items()}
+        figures = {
+            k: {"value": f.value, "source": f.source, "trust": f.trust}
+            for k, f in target.device.figures.items()
+        }
         print_json({**_target_json(target), "figures": figures})
         return
     click.echo(f"{target.label}\n{target.device.vendor}, {target.device.device_class}\n")

@@ -8,10 +8,12 @@ from nas.costs.model import CostModel
 from nas.costs.target import Device, Figure, Target
 
 if TYPE_CHECKING:
-    from nas.costs.estimation import estimate, estimate_architecture, load_module
+    from nas.costs.columns import CostColumns
+    from nas.costs.estimation import estimate, estimate_architecture
+    from nas.costs.modules import load_module
     from nas.costs.operators import Operator, Trace
     from nas.costs.resolve import resolve_target
-    from nas.costs.table import CostColumns, CostTable
+    from nas.costs.table import CostTable
     from nas.costs.target_file import read_target
 
 __all__ = [
@@ -36,13 +38,13 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
-        "CostColumns": "nas.costs.table",
+        "CostColumns": "nas.costs.columns",
         "CostTable": "nas.costs.table",
         "Operator": "nas.costs.operators",
         "Trace": "nas.costs.operators",
         "estimate": "nas.costs.estimation",
         "estimate_architecture": "nas.costs.estimation",
-        "load_module": "nas.costs.estimation",
+        "load_module": "nas.costs.modules",
         "read_target": "nas.costs.target_file",
         "resolve_target": "nas.costs.resolve",
     },

@@ -31,8 +31,9 @@ class Cost:
     """What a network takes on one target, for one batch.
 
     `latency_ms` lies between `low_ms` and `high_ms` with 90 % confidence. `kind` is ``"predicted"`` or
-    ``"measured"``; `tier` says what the figure rests on (``"T0"``: datasheet only). `params` and `macs` are
-    those of the deployed form; `macs` counts one multiply-add as one, for one sample.
+    ``"measured"``; `tier` says what the figure rests on (``"T0"``: datasheet only). Everything is that of
+    the deployed form but `params`, which counts those of the network as it is trained. `macs` counts one
+    multiply-add as one, for one sample; bytes are for the batch.
     """
 
     target: str

@@ -20,8 +20,9 @@ class CostModel:
 
     `predict(trace, target)` (or ``"module:name"`` of it) returns a Cost with one OperatorCost per operator.
     Latency, its bounds and energy must be sums over operators plus at most a constant per network, so that a
-    table can price an architecture from its blocks. `version` names the fitted numbers and is stored with
-    every figure.
+    table can price an architecture from its blocks; peak memory less the trace's `weight_bytes` must be that
+    of the most demanding layer, plus at most a constant. `version` names the fitted numbers and is stored
+    with every figure.
     """
 
     name: str

@@ -1,21 +1,43 @@
-"""One executed operator, as the trace records it."""
+"""What a module executes: its operators, and what they take in numbers that need no device."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+KINDS = (
+    "conv",
+    "conv_depthwise",
+    "conv_grouped",
+    "gemm",
+    "bmm",
+    "sdpa",
+    "rnn",
+    "sparse",
+    "norm",
+    "pointwise",
+    "reduce",
+    "softmax",
+    "pool",
+    "copy",
+    "gather",
+    "fft",
+    "resample",
+    "sort",
+    "custom",
+)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Operator:
-    """One executed operator of a module, for the traced batch.
+    """One executed operator of a module, for the traced batch and precision.
 
-    `name` is the operator's own (``convolution``), `kind` what a cost model keys on (``conv``,
-    ``conv_depthwise``, ``conv_grouped``, ``gemm``, ``bmm``, ``sdpa``, ``norm``, ``pointwise``, ``reduce``,
-    ``softmax``, ``pool``, ``copy``, ``gather``, ``fft``, ``resample``, ``rnn``, ``custom``). `module` is the path
-    of the module that ran it. `macs` counts multiply-adds of matrix work, `flops` all arithmetic (2 per
-    multiply-add). Element counts are turned into bytes by the precision of a target. `inputs` and `outputs`
-    are ids of the activations it reads and writes. `known` is False where no rule describes the operator; `scope`
-    limits what a runtime may fuse with it.
+    `name` is the operator's own (``convolution``; with its namespace outside of aten), `kind` one of KINDS,
+    `module` the path of the module that ran it. `macs` counts the multiply-adds of matrix work (convolutions,
+    matrix products, attention, recurrent layers, half the arithmetic of a Fourier transform), `flops` all
+    arithmetic, 2 per multiply-add. `bytes_read` is everything it reads, of which `weight_bytes` are weights.
+    `sources` says who made what it reads: (index of the operator, or -1 for the input; bytes). `dims` are the
+    named dimensions of its kind. `known` is False where no rule describes the operator.
     """
 
     name: str
@@ -23,48 +45,88 @@ class Operator:
     module: str
     macs: int
     flops: int
-    elements_read: int
-    elements_written: int
-    weight_elements: int
-    inputs: tuple[int, ...] = ()
-    outputs: tuple[int, ...] = ()
-    dims: tuple[int, ...] = ()
+    bytes_read: int
+    bytes_written: int
+    weight_bytes: int
+    sources: tuple[tuple[int, int], ...] = ()
+    dims: tuple[tuple[str, int], ...] = ()
     known: bool = True
-    scope: str = ""
 
     @property
-    def elements_moved(self) -> int:
-        """Everything that crosses the memory bus: activations in and out, and weights."""
-        return self.elements_read + self.elements_written + self.weight_elements
+    def bytes_moved(self) -> int:
+        """Everything it reads and writes."""
+        return self.bytes_read + self.bytes_written
+
+    def dim(self, name: str) -> int | None:
+        """A dimension by name (``batch``, ``in_channels``, ``queries``, ...); None where the kind has none
+        such."""
+        return dict(self.dims).get(name)
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What a module executes for one input.
+    """What a module executes for one batch of inputs.
 
-    `params` counts its parameters once each, `peak_live_elements` is the largest number of activation elements
-    alive at once, `activation_elements` all that operators write. `input_shape` is without the batch.
+    `params` counts its parameters, shared ones once; `weight_bytes` takes buffers in. `activation_bytes` is
+    all that operators allocate, `peak_activation_bytes` the most that is alive at one time: a tensor lives,
+    with all its views, from the operator that makes it to the last that reads it.
     """
 
     operators: tuple[Operator, ...]
     params: int
-    buffer_elements: int
-    peak_live_elements: int
-    input_shape: tuple[int, ...]
+    weight_bytes: int
+    activation_bytes: int
+    peak_activation_bytes: int
     batch_size: int = 1
-    notes: tuple[str, ...] = field(default=())
+    precision: str = "fp32"
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of matrix work for one sample, the field's "MACs"."""
-        return sum(operator.macs for operator in self.operators) // self.batch_size
+        """Multiply-adds for one sample, the field's "MACs"."""
+        return round(sum(operator.macs for operator in self.operators) / self.batch_size)
 
     @property
-    def activation_elements(self) -> int:
-        """Elements written by all operators."""
-        return sum(operator.elements_written for operator in self.operators)
+    def flops(self) -> int:
+        """Arithmetic operations for one sample, 2 per multiply-add."""
+        return round(sum(operator.flops for operator in self.operators) / self.batch_size)
+
+    @property
+    def bytes_moved(self) -> int:
+        """What all operators read and write, one by one, for the batch."""
+        return sum(operator.bytes_moved for operator in self.operators)
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """Weights and the most activations alive at one time."""
+        return self.weight_bytes + self.peak_activation_bytes
 
     @property
     def unknown_operators(self) -> tuple[str, ...]:
         """The names of operators that no rule describes, each once."""
-        return tuple(dict.fromkeys(op.name for op in self.operators if not op.known))
+        return tuple(dict.fromkeys(operator.name for operator in self.operators if not operator.known))
+
+
+def join_traces(traces: Sequence[tuple[str, Trace]]) -> Trace:
+    """The trace of parts that run one behind the other, each with its path.
+
+    Everything adds up, and the peak is that of the part with the highest. What a part reads of the one before
+    it counts as input: nothing is fused across parts, so that parts can be priced alone.
+    """
+    operators: list[Operator] = []
+    for path, trace in traces:
+        offset = len(operators)
+        operators.extend(_moved(operator, path, offset) for operator in trace.operators)
+    parts = [trace for _, trace in traces]
+    return replace(
+        parts[0],
+        operators=tuple(operators),
+        params=sum(part.params for part in parts),
+        weight_bytes=sum(part.weight_bytes for part in parts),
+        activation_bytes=sum(part.activation_bytes for part in parts),
+        peak_activation_bytes=max(part.peak_activation_bytes for part in parts),
+    )
+
+
+def _moved(operator: Operator, path: str, offset: int) -> Operator:
+    sources = tuple((index if index < 0 else index + offset, size) for index, size in operator.sources)
+    return replace(operator, module=".".join(filter(None, (path, operator.module))), sources=sources)

@@ -25,8 +25,8 @@ def resolve_target(
 ) -> Target:
     """The target of a name (``a100-sxm4-80gb``), an alias (``a100``), a target file or a Target.
 
-    What is not None replaces that part of the target's default profile. Raises UnknownNameError with the nearest
-    name, and TargetError where the device has no figures for the profile.
+    What is not None replaces that part of the target's default profile. Raises UnknownNameError with the
+    nearest name, and TargetError where the device has no figures for the profile.
     """
     target = _find(reference, registry)
     given = {"precision": precision, "batch_size": batch_size, "runtime": runtime, "layout": layout}

@@ -3,184 +3,111 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-Tensors = Sequence[torch.Tensor]
+from nas.costs.call import Call, Rule, Work, elements, per_input, per_output, product
+from nas.costs.rule_names import (
+    ADAPTIVE_POOLS,
+    COPIES,
+    FACTORS,
+    GATHERS,
+    NORMS,
+    POINTWISE,
+    POOLS,
+    REDUCTIONS,
+    RESAMPLES,
+)
+from nas.costs.rules_matrix import MATRIX_RULES
 
 
-@dataclass(frozen=True)
-class Work:
-    """The kind of an operator, its multiply-adds, its arithmetic operations, and the dimensions that matter."""
-
-    kind: str
-    macs: int
-    flops: int
-    dims: tuple[int, ...] = ()
+def _pool(call: Call) -> Work:
+    window = call["kernel_size"]
+    window = [window] if isinstance(window, int) else list(window)
+    axes = int(call.name.partition("_pool")[2][0])
+    taps = product(window * axes if len(window) == 1 else window)
+    return Work("pool", 0, call.outputs[0].numel() * taps, (("window", taps),))
 
 
-Rule = Callable[[tuple[Any, ...], Mapping[str, Any], Tensors], Work]
-"""(arguments, keyword arguments, output tensors) → Work"""
+def _fft(call: Call) -> Work:
+    """5 n log2 n for each complex transform of n points, half of it where one side is real."""
+    source, output = call["self"], call.outputs[0]
+    is_real = not (source.is_complex() and output.is_complex())
+    points = output if is_real and source.is_complex() else source
+    length = product([points.shape[axis] for axis in call["dim"]])
+    flops = 5 * points.numel() * math.log2(max(2, length)) / (2 if is_real else 1)
+    return Work("fft", round(flops / 2), round(flops), (("points", points.numel()), ("length", length)))
 
 
-def elements(tensors: Tensors) -> int:
-    """The number of elements of all tensors."""
-    return sum(tensor.numel() for tensor in tensors)
+def _grid_sample(call: Call) -> Work:
+    """Linear in each direction: two corners per axis, weighted and added."""
+    corners: int = 2 ** (call["input"].ndim - 2)
+    taps = corners if call["interpolation_mode"] == 0 else 1 if call["interpolation_mode"] == 1 else 16
+    return Work("resample", 0, 2 * taps * call.outputs[0].numel(), (("taps", taps),))
 
 
-def _convolution(args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Tensors) -> Work:
-    inputs, weight = args[0], args[1]
-    transposed, groups = bool(args[6]), int(args[8])
-    out = outputs[0]
-    positions = math.prod(inputs.shape[2:]) if transposed else math.prod(out.shape[2:])
-    macs = out.shape[0] * positions * weight.numel()
-    kind = "conv" if groups == 1 else "conv_depthwise" if groups == inputs.shape[1] else "conv_grouped"
-    dims = (*inputs.shape[:2], out.shape[1], *weight.shape[2:], *out.shape[2:], groups)
-    return Work(kind, macs, 2 * macs + (out.numel() if args[2] is not None else 0), dims)
+def _distances(call: Call) -> Work:
+    """All pairs of rows of two matrices: difference, power, sum."""
+    return Work("reduce", 0, 3 * call.outputs[0].numel() * call["x1"].shape[-1])
 
 
-def _matmul(first: int, second: int, kind: str) -> Rule:
-    def rule(args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Tensors) -> Work:
-        a, b = args[first], args[second]
-        rows = a.shape[-2] if a.ndim > 1 else 1
-        inner = a.shape[-1]
-        columns = b.shape[-1] if b.ndim > 1 else 1
-        batch = a.shape[0] if kind == "bmm" else 1
-        macs = batch * rows * inner * columns
-        return Work(kind, macs, 2 * macs, (batch, rows, columns, inner))
-
-    return rule
+def _sort(call: Call) -> Work:
+    extent = call["self"].shape[-1] if call["self"].ndim else 1
+    return Work("sort", 0, round(call["self"].numel() * math.log2(max(2, extent))))
 
 
-def _attention(args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Tensors) -> Work:
-    """softmax(Q K^T / sqrt(d)) V; a causal mask halves neither figure, since kernels differ in using it."""
-    query, key, value = args[0], args[1], args[2]
-    batch = math.prod(query.shape[:-2])
-    length, depth, keys = query.shape[-2], query.shape[-1], key.shape[-2]
-    macs = batch * length * keys * (depth + value.shape[-1])
-    return Work("sdpa", macs, 2 * macs + 5 * batch * length * keys, (batch, length, keys, depth))
-
-
-def _per_element(kind: str, factor: int = 1, *, by: str = "out") -> Rule:
-    def rule(args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Tensors) -> Work:
-        counted = elements(outputs) if by == "out" else next(a.numel() for a in args if isinstance(a, torch.Tensor))
-        return Work(kind, 0, factor * counted)
-
-    return rule
-
-
-def _pool(args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Tensors) -> Work:
-    window = args[1] if len(args) > 1 and isinstance(args[1], list | tuple) else ()
-    return Work("pool", 0, outputs[0].numel() * math.prod(window or (1,)))
-
-
-def _adaptive_pool(args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Tensors) -> Work:
-    return Work("pool", 0, args[0].numel())
-
-
-def _fft(args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Tensors) -> Work:
-    """5 n log2 n for each complex transform of length n, half of it where one side is real."""
-    source = args[0]
-    axes = args[1] if len(args) > 1 else [source.ndim - 1]
-    real = not (source.is_complex() and outputs[0].is_complex())
-    points = max(source.numel(), outputs[0].numel())
-    length = math.prod(max(source.shape[axis], outputs[0].shape[axis]) for axis in axes)
-    flops = 5 * points * max(1.0, math.log2(max(2, length)))
-    return Work("fft", 0, round(flops / 2 if real else flops), (points, length))
-
-
-def _grid_sample(args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Tensors) -> Work:
-    corners = 2 ** (args[0].ndim - 2)
-    return Work("resample", 0, outputs[0].numel() * 2 * corners)
-
-
-def _recurrent(gates: int) -> Rule:
-    """LSTM, GRU and plain recurrent layers: every weight is used once for each step of each sample."""
-
-    def rule(args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Tensors) -> Work:
-        steps = args[0].numel() // args[0].shape[-1]
-        weights = [w for a in args if isinstance(a, list | tuple) for w in a if isinstance(w, torch.Tensor) and w.ndim == 2]
-        macs = steps * sum(weight.numel() for weight in weights)
-        return Work("rnn", macs, 2 * macs + 3 * gates * elements(outputs[:1]), (steps, len(weights)))
-
-    return rule
-
-
-RULES: dict[str, Rule] = {
-    "convolution": _convolution,
-    "_convolution": _convolution,
-    "mm": _matmul(0, 1, "gemm"),
-    "addmm": _matmul(1, 2, "gemm"),
-    "mv": _matmul(0, 1, "gemm"),
-    "addmv": _matmul(1, 2, "gemm"),
-    "dot": _matmul(0, 1, "gemm"),
-    "bmm": _matmul(0, 1, "bmm"),
-    "baddbmm": _matmul(1, 2, "bmm"),
-    "scaled_dot_product_attention": _attention,
-    "native_batch_norm": _per_element("norm", 4, by="in"),
-    "_native_batch_norm_legit_no_training": _per_element("norm", 4, by="in"),
-    "_native_batch_norm_legit": _per_element("norm", 4, by="in"),
-    "cudnn_batch_norm": _per_element("norm", 4, by="in"),
-    "native_layer_norm": _per_element("norm", 8, by="in"),
-    "native_group_norm": _per_element("norm", 8, by="in"),
-    "_fused_rms_norm": _per_element("norm", 6, by="in"),
-    "_softmax": _per_element("softmax", 5),
-    "_safe_softmax": _per_element("softmax", 5),
-    "_log_softmax": _per_element("softmax", 5),
-    "avg_pool1d": _pool,
-    "avg_pool2d": _pool,
-    "avg_pool3d": _pool,
-    "max_pool2d_with_indices": _pool,
-    "max_pool3d_with_indices": _pool,
-    "_adaptive_avg_pool2d": _adaptive_pool,
-    "_adaptive_avg_pool3d": _adaptive_pool,
-    "adaptive_max_pool2d": _adaptive_pool,
-    "_fft_r2c": _fft,
-    "_fft_c2r": _fft,
-    "_fft_c2c": _fft,
-    "grid_sampler_2d": _grid_sample,
-    "grid_sampler_3d": _grid_sample,
-    "lstm": _recurrent(4),
-    "gru": _recurrent(3),
-    "rnn_tanh": _recurrent(1),
-    "rnn_relu": _recurrent(1),
+RULES: Mapping[str, Rule] = {
+    **MATRIX_RULES,
+    **{name: per_output("pointwise", factor) for name, factor in FACTORS.items()},
+    **{name: per_output("pointwise") for name in POINTWISE},
+    **{name: per_input("reduce") for name in REDUCTIONS},
+    **{name: per_input("norm", factor) for name, factor in NORMS.items()},
+    **{name: per_output("copy", 0) for name in COPIES},
+    **{name: per_output("gather", 0) for name in GATHERS},
+    **{name: per_output("resample", factor) for name, factor in RESAMPLES.items()},
+    **{name: per_output("softmax", 5) for name in ("_softmax", "_log_softmax", "_safe_softmax")},
+    **dict.fromkeys(POOLS, _pool),
+    **{name: per_input("pool") for name in ADAPTIVE_POOLS},
+    **dict.fromkeys(("_fft_r2c", "_fft_c2r", "_fft_c2c"), _fft),
+    **dict.fromkeys(("grid_sampler_2d", "grid_sampler_3d"), _grid_sample),
+    **dict.fromkeys(("sort", "argsort", "topk", "kthvalue", "median", "mode"), _sort),
+    "_cdist_forward": _distances,
+    "_euclidean_dist": _distances,
 }
 
-_REDUCTIONS = ("sum", "mean", "amax", "amin", "max", "min", "argmax", "argmin", "prod", "all", "any", "var", "std",
-               "var_mean", "std_mean", "norm", "linalg_vector_norm", "cumsum", "cumprod", "logsumexp", "median", "topk",
-               "sort", "nansum", "count_nonzero")  # fmt: skip
-_COPIES = ("clone", "copy_", "_to_copy", "cat", "stack", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d",
-           "replication_pad1d", "replication_pad2d", "roll", "flip", "repeat", "contiguous", "fill_", "zeros_like",
-           "ones_like", "full_like", "empty_like", "zeros", "ones", "full", "arange", "pixel_shuffle", "pixel_unshuffle",
-           "channel_shuffle", "tril", "triu", "im2col", "col2im", "new_zeros", "new_ones", "new_full", "rot90",
-           "repeat_interleave", "eye", "linspace", "scalar_tensor")  # fmt: skip
-_GATHERS = ("index", "index_select", "gather", "scatter", "scatter_add", "embedding", "index_put", "index_put_",
-            "index_add", "take_along_dim", "masked_fill", "masked_select", "_unsafe_index")  # fmt: skip
-_RESAMPLES = ("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_bilinear2d", "upsample_bicubic2d",
-              "_upsample_bilinear2d_aa", "upsample_linear1d", "upsample_trilinear3d")  # fmt: skip
-_FACTORS: Mapping[str, int] = {
-    "gelu": 14, "silu": 5, "sigmoid": 4, "tanh": 6, "exp": 2, "log": 2, "erf": 8, "hardswish": 4, "hardsigmoid": 3,
-    "mish": 10, "softplus": 5, "elu": 4, "pow": 2, "sqrt": 2, "rsqrt": 2, "sin": 4, "cos": 4, "hardtanh": 2,
-    "clamp": 2, "lerp": 3, "addcmul": 2, "addcdiv": 2, "leaky_relu": 2, "celu": 4, "selu": 4, "log_sigmoid_forward": 5,
-}  # fmt: skip
-_POINTWISE = ("add", "sub", "rsub", "mul", "div", "neg", "abs", "relu", "maximum", "minimum", "where", "sign", "square",
-              "reciprocal", "floor", "ceil", "round", "trunc", "frac", "eq", "ne", "lt", "le", "gt", "ge", "logical_and",
-              "logical_or", "logical_not", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_not", "threshold", "prelu",
-              "_prelu_kernel", "remainder", "fmod", "atan2", "log1p", "expm1", "isnan", "isfinite", "isinf", "clamp_min",
-              "clamp_max", "polar", "complex", "native_dropout", "dropout", "bernoulli", "rand", "randn", "rand_like",
-              "randn_like", "floor_divide", "copysign", "hypot", "nan_to_num", "sinc", "softshrink", "hardshrink")  # fmt: skip
 
-RULES |= {name: _per_element("reduce", by="in") for name in _REDUCTIONS}
-RULES |= {name: _per_element("copy", 0) for name in _COPIES}
-RULES |= {name: _per_element("gather", 0) for name in _GATHERS}
-RULES |= {name: _per_element("resample", 8) for name in _RESAMPLES}
-RULES |= {name: _per_element("pointwise", factor) for name, factor in _FACTORS.items()}
-RULES |= {name: _per_element("pointwise") for name in _POINTWISE}
+def rule_for(operator: Any) -> Rule | None:
+    """The rule of an operator, or None where none describes it.
+
+    In-place forms (``add_``) share that of the plain one; what torch tags as pointwise needs none of its own.
+    An operator of another library is described by the formula it registered with `torch.utils.flop_counter`.
+    """
+    if operator.namespace != "aten":
+        return _registered(operator)
+    name = operator._opname
+    rule = RULES.get(name) or (RULES.get(name[:-1]) if name.endswith("_") else None)
+    if rule is None and torch.Tag.pointwise in operator.tags:
+        return per_output("pointwise")
+    return rule
 
 
-def rule_for(name: str) -> Rule | None:
-    """The rule of an operator; in-place forms (``add_``) share that of the plain one."""
-    return RULES.get(name) or RULES.get(name.rstrip("_"))
+def _registered(operator: Any) -> Rule | None:
+    from torch.utils.flop_counter import flop_registry
+
+    formula = flop_registry.get(operator.overloadpacket)
+    if formula is None:
+        return None
+
+    def rule(call: Call) -> Work:
+        output = call.outputs[0] if len(call.outputs) == 1 else tuple(call.outputs)
+        flops = int(formula(*call.given.values(), out_val=output))
+        return Work("custom", flops // 2, flops)
+
+    return rule
+
+
+def unknown(call: Call) -> Work:
+    """What is assumed of an operator without a rule: one operation for each element it reads or writes."""
+    return Work("custom", 0, elements([*call.tensors(), *call.outputs]))

@@ -49,7 +49,7 @@ class FigureEntry(_Strict):
 
     value: Number
     source: Text
-    trust: Literal["high", "medium", "low", "measured"] = "medium"
+    trust: Literal["measured", "high", "medium", "low", "assumed"] = "medium"
 
 
 class ProfileEntry(_Strict):
@@ -69,6 +69,7 @@ class TargetEntry(_Strict):
     device_class: Text = Field(default="other", alias="class")
     vendor: Text = "unknown"
     architecture: str = ""
+    notes: str = ""
     profile: ProfileEntry = ProfileEntry()
     figures: dict[str, FigureEntry]
 
@@ -82,7 +83,9 @@ def read_target(path: Path) -> Target:
     unknown = [name for name in entry.figures if name not in FIGURES]
     if unknown:
         match = nearest(unknown[0], FIGURES)
-        raise TargetError(f"{path}: unknown figure {unknown[0]!r}" + (f"; did you mean {match!r}?" if match else ""))
+        raise TargetError(
+            f"{path}: unknown figure {unknown[0]!r}" + (f"; did you mean {match!r}?" if match else "")
+        )
     figures = {name: Figure(f.value, f.source, f.trust) for name, f in entry.figures.items()}
     device = Device(entry.name, entry.device_class, entry.vendor, figures, tuple(entry.aliases))
     target = Target(entry.name, device, **entry.profile.model_dump())

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What an exporter writes: the trained, fused module in eval mode and an example input with batch 1."""
+    """What an exporter writes: the trained, fused module in eval mode and an example input with batch 1.
+
+    `preparation` says in words how a picture becomes an input, for formats that have room for it.
+    """
 
     network: Network
     module: torch.nn.Module
     example: torch.Tensor
     path: Path
+    preparation: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ SECONDS = 600
 _FILE = '''\
 """A trained network in one file. It needs torch and nothing else.
 
-Input: {dtype} ({batch}, {shape}), prepared as the training data was.
+Input: {preparation}.
 Output: ({batch}, {outputs}) scores before softmax.
 
     import torch
@@ -101,11 +101,12 @@ def file_text(source: str, state: dict[str, Tensor], request: ExportRequest, *, 
 
     with torch.inference_mode():
         outputs = request.module(request.example).shape[1:]
+    batch, shape = "N" if any_batch else "1", ", ".join(map(str, request.example.shape[1:]))
     stem = request.path.stem
     return _FILE.format(
-        dtype=str(request.example.dtype).removeprefix("torch."),
-        batch="N" if any_batch else "1",
-        shape=", ".join(map(str, request.example.shape[1:])),
+        preparation=comment(request.preparation or f"({batch}, {shape}), prepared as the training data was"),
+        batch=batch,
+        shape=shape,
         outputs=", ".join(map(str, outputs)),
         stem=stem if stem.isidentifier() and stem.isascii() else "network_file",
         parameters=sum(value.numel() for value in state.values()),
@@ -113,6 +114,11 @@ def file_text(source: str, state: dict[str, Tensor], request: ExportRequest, *, 
         network=source,
         weights=encode(state),
     )
+
+
+def comment(text: str) -> str:
+    """Text that cannot end the docstring it stands in."""
+    return " ".join(text.replace("\\", "/").replace('"', "'").split())
 
 
 def encode(state: dict[str, Tensor]) -> str:

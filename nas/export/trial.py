@@ -50,8 +50,10 @@ def export_trial(
     weights = trial_weights(store, trial, artifacts_root)
     data = open_task(spec.data, registry)
     module = _trained(trial, data, registry, weights, spec.minimum_map)
-    report = export_module(module, trial.architecture.network, data.input.shape, format, path, registry)
-    return replace(report, notes=(_input_note(data), *report.notes))
+    preparation = _preparation(data)
+    network, shape = trial.architecture.network, data.input.shape
+    report = export_module(module, network, shape, format, path, registry, preparation=preparation)
+    return replace(report, notes=(f"input: {preparation}", *report.notes))
 
 
 def export_module(
@@ -61,6 +63,8 @@ def export_module(
     format: str,
     path: Path,
     registry: Registry,
+    *,
+    preparation: str = "",
 ) -> ExportReport:
     """Fuses a trained module whose input is (N, *shape), writes it in a format and checks the file."""
     import torch
@@ -72,7 +76,7 @@ def export_module(
     deployed = fuse(module.cpu()).eval().requires_grad_(False)
     example = torch.randn((1, *shape), generator=torch.Generator().manual_seed(0))
     try:
-        return exporter.run(ExportRequest(network, deployed, example, path))
+        return exporter.run(ExportRequest(network, deployed, example, path, preparation))
     except (NasError, KeyboardInterrupt):
         raise
     except Exception as error:  # an exporter may come from a plugin
@@ -92,9 +96,9 @@ def _trained(
     return trained_module(network, data.input, data.classes, registry.blocks, weights, minimum_map)
 
 
-def _input_note(data: TaskData) -> str:
-    """How an input is prepared: what the file cannot say itself."""
+def _preparation(data: TaskData) -> str:
+    """How a picture of the data becomes an input: what the weights cannot say themselves."""
     shape = ", ".join(map(str, data.input.shape))
-    mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (data.mean, data.std))
+    mean, std = (", ".join(f"{value:.6g}" for value in values) for values in (data.mean, data.std))
     scale = "" if data.train_inputs.is_floating_point() else " bytes / 255,"
-    return f"input: float32 (N, {shape}),{scale} minus mean ({mean}), divided by std ({std})"
+    return f"float32 (N, {shape}),{scale} minus mean ({mean}), divided by std ({std})"

@@ -17,8 +17,8 @@ TOLERANCE = 1e-5
 def write(request: ExportRequest) -> ExportReport:
     """Writes a ``.safetensors`` file, reads it back into a copy of the module and compares the two.
 
-    The keys are those of ``nas.blocks.fuse(nas.blocks.build(...))``; the header's ``network`` is the JSON of
-    the network, ``input`` the shape of one sample.
+    The keys are those of ``nas.blocks.fuse(nas.blocks.build(...))``; the header's entry ``nas`` is JSON with
+    the network, the shape of one sample (``input``) and how it is made (``preparation``).
     """
     from safetensors.torch import load_file, save_file
 
@@ -40,16 +40,17 @@ def write(request: ExportRequest) -> ExportReport:
 
 
 def header(request: ExportRequest) -> dict[str, str]:
-    """What stands in the header beside the tensors."""
+    """What stands in the header beside the tensors: one entry, since several have no fixed order."""
     from nas import __version__
     from nas.spaces.architecture import network_to_dict
 
-    return {
-        "format": "pt",
-        "nas_version": __version__,
-        "network": json.dumps(network_to_dict(request.network), sort_keys=True),
-        "input": json.dumps(list(request.example.shape[1:])),
+    content = {
+        "version": __version__,
+        "network": network_to_dict(request.network),
+        "input": list(request.example.shape[1:]),
+        "preparation": request.preparation,
     }
+    return {"nas": json.dumps(content, sort_keys=True)}
 
 
 def _run(module: nn.Module, state: dict[str, Tensor], inputs: list[Tensor]) -> list[Tensor]:

@@ -26,6 +26,7 @@ def environment() -> Environment:
     made.filters |= {
         "clean": lambda value: text.clean(str(value)),
         "count": text.count,
+        "size": text.size,
         "milliseconds": text.milliseconds,
         "three": text.three_digits,
         "duration": text.duration,

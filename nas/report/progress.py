@@ -11,8 +11,11 @@ from nas.report.axis import Axis, Tick
 if TYPE_CHECKING:
     import numpy as np
 
-CHECKPOINTS, LARGEST_FRONT = 200, 200
-"""Points of the line, and points of a front of three objectives whose exact volume is taken."""
+CHECKPOINTS = 200
+"""The most points of the line."""
+
+LARGEST_FRONTS = {1: 1, 2: 2000, 3: 200}
+"""Number of objectives → the largest front whose exact volume is taken."""
 
 SAMPLES = 4_000
 """With four objectives or more, the volume is the share of so many random points that are dominated."""
@@ -55,10 +58,10 @@ def coverage(values: np.ndarray) -> list[tuple[int, float]]:
 
 
 def _exact(chunks: Sequence[np.ndarray]) -> Iterator[float]:
-    """The volume below 1 that is dominated after each chunk; of a large front in 3-D a lower bound."""
+    """The volume below 1 that is dominated after each chunk; of a very large front a lower bound."""
     import numpy as np
 
-    from nas.report.thinning import spread
+    from nas.report.thinning import thin
     from nas.search.front import non_dominated
     from nas.search.hypervolume import hypervolume
 
@@ -67,8 +70,8 @@ def _exact(chunks: Sequence[np.ndarray]) -> Iterator[float]:
         merged = np.concatenate([front, chunk])
         merged = merged[non_dominated(merged)]
         if not np.array_equal(merged, front):
-            few = merged[spread(len(merged), LARGEST_FRONT)] if merged.shape[1] > 2 else merged
-            covered = max(covered, hypervolume(few, np.ones(merged.shape[1])))
+            merged = merged[thin(merged, LARGEST_FRONTS[merged.shape[1]])]
+            covered = max(covered, hypervolume(merged, np.ones(merged.shape[1])))
         front = merged
         yield covered
 

@@ -52,14 +52,26 @@ def count(value: float) -> str:
     return f"{value:.0f}"
 
 
+def size(value: float) -> str:
+    """A number of bytes: 392 B, 10.6 kB.
+
+    >>> size(10_600), size(0)
+    ('10.6 kB', '0 B')
+    """
+    text = count(value)
+    return f"{text}B" if " " in text else f"{text} B"
+
+
 def milliseconds(value: float) -> str:
-    """A time with its unit: 0.142 ms, 3.10 s.
+    """A time with its unit: 0.142 ms, 3.10 s; below a ten-thousandth in µs.
 
     >>> milliseconds(0.1423)
     '0.142 ms'
     """
     if abs(value) >= 1000:
         return f"{three_digits(value / 1000)} s"
+    if 0 < abs(value) < 1e-4:
+        return f"{three_digits(value * 1000)} µs"
     return f"{three_digits(value)} ms"
 
 

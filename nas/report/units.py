@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nas.report.text import clean, count, milliseconds, three_digits
+from nas.report.text import clean, count, milliseconds, size, three_digits
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Quantity:
         if self.unit == "ms":
             return milliseconds(value)
         if self.unit == "MB":
-            return f"{count(value)}B"
+            return size(value)
         if self.unit.startswith("M"):
             return count(value)
         return f"{three_digits(value * self.scale)} {self.unit}".rstrip()

@@ -103,6 +103,8 @@ def non_dominated_ranks(values: ArrayLike) -> NDArray[np.int64]:
     [0, 1, 0]
     """
     array = checked_values(values)
+    if array.shape[1] == 2:
+        return _ranks_of_pairs(array)
     ranks = np.zeros(len(array), dtype=np.int64)
     left = np.arange(len(array))
     rank = 0
@@ -111,6 +113,22 @@ def non_dominated_ranks(values: ArrayLike) -> NDArray[np.int64]:
         ranks[left[mask]] = rank
         left = left[~mask]
         rank += 1
+    return ranks
+
+
+def _ranks_of_pairs(points: Values) -> NDArray[np.int64]:
+    """Two objectives: along the first, the rank is the number of fronts that reach as low in the second."""
+    ranks = np.zeros(len(points), dtype=np.int64)
+    lowest: list[float] = []
+    previous: tuple[float, float] | None = None
+    rank = 0
+    for index in np.lexsort((points[:, 1], points[:, 0])).tolist():
+        point = (float(points[index, 0]), float(points[index, 1]))
+        if point != previous:
+            rank = bisect_right(lowest, point[1])
+            lowest[rank : rank + 1] = [point[1]]
+            previous = point
+        ranks[index] = rank
     return ranks
 
 

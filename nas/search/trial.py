@@ -101,7 +101,11 @@ Report = Started | Progress | Finished | Failed | Lost
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a searcher learns of one trial: `values` maps objective to value, and is empty where it failed."""
+    """What a searcher learns of one trial.
+
+    `values` maps objectives, and metrics that a constraint limits, to their values; it is empty where the
+    trial failed.
+    """
 
     architecture: Architecture
     state: TrialState

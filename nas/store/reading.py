@@ -61,7 +61,9 @@ def iterate_trials(
 
 def count_states(connection: Connection, study_key: int) -> dict[str, int]:
     """State → number of trials, in the order of a trial's life."""
-    statement = select(trial.c.state, func.count()).where(trial.c.study_id == study_key).group_by(trial.c.state)
+    statement = (
+        select(trial.c.state, func.count()).where(trial.c.study_id == study_key).group_by(trial.c.state)
+    )
     counts = {str(state): int(count) for state, count in connection.execute(statement)}
     return {state.value: counts[state.value] for state in TrialState if state.value in counts}
 

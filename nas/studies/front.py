@@ -36,5 +36,5 @@ def study_front(store: Store, spec: StudySpec) -> list[TrialRecord]:
 
 
 def target_names(spec: StudySpec) -> Mapping[str, str]:
-    """The label of each target of a study (``a100-sxm4-80gb/compiled/fp16/b1/nchw``) → its name (``a100``)."""
+    """The label of each target of a study (``a100-sxm4-80gb/compiled/...``) → its name (``a100``)."""
     return dict(zip(spec.target_labels, spec.target_names, strict=True))

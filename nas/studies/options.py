@@ -101,7 +101,9 @@ def cost_names(targets: Iterable[Target]) -> tuple[str, ...]:
     return (*COST_NAMES, *qualified)
 
 
-def check_cost_names(names: Iterable[str], targets: tuple[Target, ...], metrics: tuple[str, ...], kind: str) -> None:
+def check_cost_names(
+    names: Iterable[str], targets: tuple[Target, ...], metrics: tuple[str, ...], kind: str
+) -> None:
     """Raises UnknownNameError for a name that is neither a cost of these targets nor a metric of the task."""
     known = {*cost_names(targets), *metrics}
     seen: set[str] = set()

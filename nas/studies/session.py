@@ -102,7 +102,9 @@ class Session:
         self._notify(event.result)
 
     def _notify(self, result: TrialResult) -> None:
-        for warning in self.registry.manager.notify("nas_trial_finished", study=self.spec.name, result=result):
+        for warning in self.registry.manager.notify(
+            "nas_trial_finished", study=self.spec.name, result=result
+        ):
             sys.stderr.write(f"warning: {warning}\n")
 
 
@@ -116,9 +118,16 @@ def artifacts_folder(store_url: str, given: str | None, study: str) -> Path:
 
 
 def create_session(
-    spec: StudySpec, space: Space, store_url: str, registry: Registry, artifacts: str | None = None, *, named: bool
+    spec: StudySpec,
+    space: Space,
+    store_url: str,
+    registry: Registry,
+    artifacts: str | None = None,
+    *,
+    named: bool,
 ) -> Session:
-    """Opens the data and the store and creates the study; where it exists with equal settings, goes on with it.
+    """Opens the data and the store and creates the study; where it exists with equal settings, goes on
+    with it.
 
     `named` says that the user chose the name: then a study of other settings is an error; otherwise the next
     free name is taken. Everything that can be wrong with the input is found before anything is written.
@@ -190,7 +199,9 @@ def _check_plugins(store: Store, spec: StudySpec, registry: Registry) -> None:
     needed = [plugin for plugin in missing if plugin.name not in ("exporters",)]
     if needed:
         names = ", ".join(str(plugin) for plugin in needed)
-        raise PluginError(f"study {spec.name!r} was made with {names}, not loaded now: install it, or see 'nas plugins'")
+        raise PluginError(
+            f"study {spec.name!r} was made with {names}, not loaded now: install it, or see 'nas plugins'"
+        )
 
 
 def _check_same(wanted: StudySpec, stored: StudySpec) -> None:

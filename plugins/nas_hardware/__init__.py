@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from nas.costs.model import CostModel
 from nas.costs.target import Target
 from nas.plugins.hookspecs import hookimpl
 
-FOLDER = Path(__file__).parent / "targets"
-
 
 @hookimpl
 def nas_targets() -> Iterator[Target]:
     """Every target file of this package."""
-    from nas.costs.target_file import read_target
+    from nas_hardware.catalogue import shipped_targets
 
-    for path in sorted(FOLDER.glob("*.toml")):
-        yield read_target(path)
+    yield from shipped_targets()
 
 
 @hookimpl
@@ -27,6 +23,6 @@ def nas_cost_models() -> Iterator[CostModel]:
     yield CostModel(
         name="roofline",
         predict="nas_hardware.roofline:predict",
-        version="1",
-        description="per-operator datasheet roofline with launch floors; tier T0, no measurement of the device needed",
+        version="2",
+        description="per-operator roofline of datasheet figures with launch floors (tier T0)",
     )

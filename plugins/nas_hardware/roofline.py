@@ -1,66 +1,64 @@
 """The roofline cost model: every operator at a share of the datasheet's speed of light, plus a launch floor.
 
-Tier T0: nothing was measured on the device. The utilisations below are assumptions of the size that published
-kernels reach, not fits; the interval is wide accordingly.
+For each kernel::
 
-* time = launch floor + max(flops / (peak × utilisation), bytes / (bandwidth × utilisation))
-* what a runtime fuses loses its launch and the read of the fused intermediate, which then is not written either
-* energy = time × (idle power + 0.6 × (thermal design power − idle power)), ±40 %
+    latency = launch floor + max(flops / (peak · utilisation), bytes / (bandwidth · utilisation))
+
+In eager mode no operator takes less than its dispatch on the host. What a runtime fuses has no launch and
+moves fewer bytes (`nas_hardware.fusion`). Energy is idle power over the whole time, and a share of the power
+above idle while kernels compute or move data. Accelerators that are handed a whole graph have one launch per
+network instead. Everything is a sum over operators and that constant; utilisations and shares are assumptions
+(`nas_hardware.assumptions`): tier T0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nas.costs.cost import Cost, OperatorCost
-from nas.costs.operators import Operator, Trace
+from nas.costs.operators import Trace
 from nas.costs.target import Target
 from nas.costs.target_file import PEAKS
+from nas_hardware import assumptions
+from nas_hardware.fusion import Step, executed
 
-VERSION = "roofline 1"
-COMPUTE_UTILISATION: Mapping[str, float] = {
-    "gemm": 0.7, "bmm": 0.6, "sdpa": 0.5, "conv": 0.6, "conv_grouped": 0.25, "conv_depthwise": 0.1, "rnn": 0.3,
-}  # fmt: skip
-OTHER_COMPUTE_UTILISATION = 0.5
-MEMORY_UTILISATION: Mapping[str, float] = {"gather": 0.4, "fft": 0.5, "resample": 0.5, "reduce": 0.7, "softmax": 0.7}
-OTHER_MEMORY_UTILISATION = 0.8
-MATRIX_KINDS = frozenset({"gemm", "bmm", "sdpa", "conv", "conv_grouped", "rnn"})
-"""Kinds that run on the matrix units, at the peak of the precision; all others run at the fp32 peak at most."""
-PRODUCERS = frozenset({"conv", "conv_depthwise", "conv_grouped", "gemm", "bmm", "norm", "pointwise", "reduce", "pool"})
-FUSED = frozenset({"pointwise"})
-"""Pointwise operators join their producer in every runtime but eager."""
-BYTES: Mapping[str, int] = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "amp-fp16": 2, "int8": 1}
-CPU_FLOOR_US = 2.0
-"""Calling a kernel on a CPU; assumed where a target gives no launch floor."""
-EAGER_OPERATOR_US = 8.0
-ACTIVE_POWER_SHARE = 0.6
-SPREAD = 1.6
-"""A 90 % interval spans a factor of this each way; a datasheet roofline is off by 26–38 % at the 90th percentile
-after its scale is known, and here the scale is not."""
-UNKNOWN_SPREAD = 3.0
+VERSION = "roofline 2"
 
 
 @dataclass(frozen=True)
 class _Speed:
-    """The figures of a target in flops and bytes per millisecond."""
+    """The figures of a target: operations and bytes per millisecond, floors in milliseconds, power in watts.
+
+    `start_ms` is for each network, `launch_ms` for each kernel, `least_ms` the least an operator takes.
+    """
 
     matrix: float
     vector: float
     bandwidth: float
-    floor_ms: float
-    element_bytes: int
+    start_ms: float
+    launch_ms: float
+    least_ms: float
+    idle_w: float
+    active_w: float
+
+
+@dataclass(frozen=True)
+class _Time:
+    """What one operator takes, in milliseconds: the busy part of its latency, and what bounds it."""
+
+    latency: float
+    busy: float
+    bound: str
 
 
 def predict(trace: Trace, target: Target) -> Cost:
-    """The cost of a traced module on a target; latency, interval and energy are sums over operators."""
+    """The cost of a traced module on a target; latency, interval and energy are sums over its operators."""
     speed = _speed(target)
-    fused = _fused(trace, target.runtime)
-    priced = tuple(_price(op, index in fused, speed) for index, op in enumerate(trace.operators))
-    latency = sum(op.latency_ms for op in priced)
-    low = sum(op.latency_ms / _spread(op) for op in priced)
-    high = sum(op.latency_ms * _spread(op) for op in priced)
-    weights = (trace.params + trace.buffer_elements) * speed.element_bytes
+    steps = executed(trace.operators, target.runtime)
+    times = [_time(step, speed) for step in steps]
+    latency = speed.start_ms + sum(time.latency for time in times)
+    busy = sum(time.busy for time in times)
+    low, high = _interval(latency, steps, times)
     return Cost(
         target=target.label,
         kind="predicted",
@@ -69,84 +67,73 @@ def predict(trace: Trace, target: Target) -> Cost:
         latency_ms=latency,
         low_ms=low,
         high_ms=high,
-        peak_memory_bytes=weights + trace.peak_live_elements * speed.element_bytes,
-        energy_mj=latency * _power(target),
+        peak_memory_bytes=trace.peak_memory_bytes,
+        energy_mj=latency * speed.idle_w + busy * speed.active_w,
         params=trace.params,
         macs=trace.macs,
-        bytes_moved=sum(op.bytes_moved for op in priced),
-        activation_bytes=trace.activation_elements * speed.element_bytes,
-        operators=priced,
+        bytes_moved=trace.bytes_moved,
+        activation_bytes=trace.activation_bytes,
+        operators=tuple(_operator_cost(step, time) for step, time in zip(steps, times, strict=True)),
         unknown_operators=trace.unknown_operators,
     )
 
 
-def _speed(target: Target) -> _Speed:
-    figures = target.device.figures
-    peak = figures[PEAKS[target.precision]].value
-    vector = min(peak, figures["fp32_tflops"].value) if "fp32_tflops" in figures else peak / 8
-    return _Speed(
-        matrix=peak * 1e9,
-        vector=vector * 1e9,
-        bandwidth=figures["memory_bandwidth_gbs"].value * 1e6,
-        floor_ms=_floor_us(target) / 1e3,
-        element_bytes=BYTES[target.precision],
-    )
+def _time(step: Step, speed: _Speed) -> _Time:
+    operator = step.operator
+    peak = speed.matrix if operator.kind in assumptions.MATRIX_KINDS else speed.vector
+    compute_share = assumptions.COMPUTE_UTILISATION.get(operator.kind, assumptions.OTHER_COMPUTE_UTILISATION)
+    memory_share = assumptions.MEMORY_UTILISATION.get(operator.kind, assumptions.OTHER_MEMORY_UTILISATION)
+    compute = operator.flops / (peak * compute_share)
+    memory = step.bytes_moved / (speed.bandwidth * memory_share)
+    busy = max(compute, memory)
+    if not step.is_kernel:
+        return _Time(busy, busy, "compute" if compute >= memory else "memory")
+    latency = max(speed.launch_ms + busy, speed.least_ms)
+    bound = "launch" if latency > 2 * busy else "compute" if compute >= memory else "memory"
+    return _Time(latency, busy, bound)
 
 
-def _floor_us(target: Target) -> float:
-    """The least an operator takes: the launch of a kernel, or the dispatch of an eager operator where that is longer."""
-    figures = target.device.figures
-    floor = figures["launch_floor_us"].value if "launch_floor_us" in figures else CPU_FLOOR_US
-    if target.runtime != "eager":
-        return floor
-    eager = figures["eager_operator_us"].value if "eager_operator_us" in figures else EAGER_OPERATOR_US
-    return max(floor, eager)
+def _interval(latency: float, steps: list[Step], times: list[_Time]) -> tuple[float, float]:
+    """The bounds of the latency; errors of operators are taken to go together, so bounds add up too."""
+    unknown = sum(time.latency for step, time in zip(steps, times, strict=True) if not step.operator.known)
+    known = latency - unknown
+    low = known * assumptions.LOW_FACTOR + unknown * assumptions.UNKNOWN_LOW_FACTOR
+    high = known * assumptions.HIGH_FACTOR + unknown * assumptions.UNKNOWN_HIGH_FACTOR
+    return low, high
 
 
-def _power(target: Target) -> float:
-    """Watts while a network runs; 1 W where the datasheet says nothing, so that energy is never free."""
-    figures = target.device.figures
-    most = figures["tdp_w"].value if "tdp_w" in figures else 1.0
-    idle = min(figures["idle_w"].value, most) if "idle_w" in figures else 0.1 * most
-    return idle + ACTIVE_POWER_SHARE * (most - idle)
-
-
-def _fused(trace: Trace, runtime: str) -> frozenset[int]:
-    """Which operators join the one that produced their input: none in eager mode."""
-    if runtime == "eager":
-        return frozenset()
-    produced = {}
-    fused = set()
-    for index, op in enumerate(trace.operators):
-        sources = [produced[i] for i in op.inputs if i in produced]
-        if op.kind in FUSED and any(s.kind in PRODUCERS and s.scope == op.scope for s in sources):
-            fused.add(index)
-        produced.update(dict.fromkeys(op.outputs, op))
-    return frozenset(fused)
-
-
-def _price(op: Operator, fused: bool, speed: _Speed) -> OperatorCost:
-    """One operator; a fused one keeps its arithmetic and the reads that its producer did not write."""
-    moved = op.elements_moved * speed.element_bytes
-    if fused:
-        moved = max(0, op.elements_read - op.elements_written) * speed.element_bytes
-    peak = speed.matrix if op.kind in MATRIX_KINDS else speed.vector
-    compute = op.flops / (peak * COMPUTE_UTILISATION.get(op.kind, OTHER_COMPUTE_UTILISATION))
-    memory = moved / (speed.bandwidth * MEMORY_UTILISATION.get(op.kind, OTHER_MEMORY_UTILISATION))
-    launch = 0.0 if fused else speed.floor_ms
-    bound = "launch" if launch >= max(compute, memory) else "compute" if compute >= memory else "memory"
+def _operator_cost(step: Step, time: _Time) -> OperatorCost:
+    operator = step.operator
     return OperatorCost(
-        name=op.name,
-        kind=op.kind,
-        module=op.module,
-        macs=op.macs,
-        flops=op.flops,
-        bytes_moved=moved,
-        latency_ms=launch + max(compute, memory),
-        bound=bound,
-        known=op.known,
+        name=operator.name,
+        kind=operator.kind,
+        module=operator.module,
+        macs=operator.macs,
+        flops=operator.flops,
+        bytes_moved=step.bytes_moved,
+        latency_ms=time.latency,
+        bound=time.bound,
+        known=operator.known,
     )
 
 
-def _spread(op: OperatorCost) -> float:
-    return SPREAD if op.known else UNKNOWN_SPREAD
+def _speed(target: Target) -> _Speed:
+    figures = {name: figure.value for name, figure in target.device.figures.items()}
+    matrix = figures[PEAKS[target.precision]]
+    launch = figures.get("launch_floor_us", assumptions.LAUNCH_FLOOR_US) / 1e3
+    whole_graph = target.device.device_class in assumptions.WHOLE_GRAPH_CLASSES
+    eager = (
+        figures.get("eager_operator_us", assumptions.EAGER_OPERATOR_US) if target.runtime == "eager" else 0.0
+    )
+    power = figures.get("tdp_w", assumptions.POWER_W)
+    idle = min(power, figures.get("idle_w", assumptions.IDLE_POWER_SHARE * power))
+    return _Speed(
+        matrix=matrix * 1e9,
+        vector=figures.get("fp32_tflops", matrix * assumptions.VECTOR_SHARE) * 1e9,
+        bandwidth=figures["memory_bandwidth_gbs"] * 1e6,
+        start_ms=launch if whole_graph else 0.0,
+        launch_ms=0.0 if whole_graph else launch,
+        least_ms=eager / 1e3,
+        idle_w=idle,
+        active_w=assumptions.ACTIVE_POWER_SHARE * (power - idle),
+    )

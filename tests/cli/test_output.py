@@ -6,7 +6,16 @@ import json
 
 import pytest
 
-from nas.cli.output import cost_json, count, duration, latency, milliseconds, print_json, print_table, printable
+from nas.cli.output import (
+    cost_json,
+    count,
+    duration,
+    latency,
+    milliseconds,
+    print_json,
+    print_table,
+    printable,
+)
 from nas.costs.cost import Cost
 
 
@@ -38,14 +47,16 @@ def test_counts(value: float, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0.0123, "0.0123 ms"), (0.142, "0.142 ms"), (12.34, "12.3 ms"), (3100, "3.10 s"), (0, "0 ms")]
+    ("value", "shown"),
+    [(0.0123, "0.0123 ms"), (0.142, "0.142 ms"), (12.34, "12.3 ms"), (3100, "3.10 s"), (0, "0 ms")],
 )
 def test_milliseconds(value: float, shown: str) -> None:
     assert milliseconds(value) == shown
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"), [(0.4, "0 s"), (42, "42 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")]
+    ("seconds", "shown"),
+    [(0.4, "0 s"), (42, "42 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")],
 )
 def test_durations(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown

@@ -92,10 +92,10 @@ def test_weights_hold_the_network_in_their_header(request_for: MakeRequest) -> N
     report = weights_file.write(request)
     assert report.difference == pytest.approx(0.0, abs=1e-5)
     with safe_open(report.path, framework="pt") as file:
-        header = file.metadata()
+        header = json.loads(file.metadata()["nas"])
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    assert network_from_dict(json.loads(header["network"])) == request.network
-    assert json.loads(header["input"]) == list(SHAPE)
+    assert network_from_dict(header["network"]) == request.network
+    assert header["input"] == list(SHAPE)
     assert state.keys() == request.module.state_dict().keys()
     assert all(torch.equal(state[name], value) for name, value in request.module.state_dict().items())
 
@@ -135,6 +135,12 @@ def test_a_python_file_that_does_not_run_is_not_written(
         python_file.write(request)
     assert "\n" not in str(raised.value)
     assert list(request.path.parent.iterdir()) == []
+
+
+def test_what_stands_in_the_docstring_cannot_end_it() -> None:
+    from nas.export.python_file import comment
+
+    assert comment('a"""\nimport os\\') == "a''' import os/"
 
 
 def test_weights_too_large_for_a_python_file_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

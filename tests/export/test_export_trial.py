@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from nas.blocks import fuse
@@ -21,7 +23,9 @@ from nas.spaces.architecture import Architecture
 from nas.spaces.signature import Signature
 from nas.store import Store, StudyRecord
 from nas.training.build import trained_module, training_module
+from nas.training.checkpoint import Header, recipe_hash, write_weights
 from nas.training.open import open_task
+from nas.training.recipe import Recipe
 
 SPEC = StudySpec(
     name="tiny-a100",
@@ -55,7 +59,7 @@ def store(tmp_path: Path, architecture: Architecture) -> Store:
     opened.fail_trial(SPEC.name, 1, attempt=1, error="TrialError: diverged\nmore")
     path = tmp_path / "nas-artifacts" / SPEC.name / RELATIVE
     path.parent.mkdir(parents=True)
-    write_weights(path, architecture)
+    train(path, architecture)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     opened.add_artifact(SPEC.name, 0, "weights", RELATIVE, digest, path.stat().st_size)
     return opened
@@ -66,14 +70,15 @@ def data_signature() -> tuple[Signature, int]:
     return data.input, data.classes
 
 
-def write_weights(path: Path, architecture: Architecture) -> None:
+def train(path: Path, architecture: Architecture) -> None:
     assert architecture.network is not None
     signature, classes = data_signature()
     module = training_module(architecture.network, signature, classes, default_registry().blocks, seed=5)
     for name, value in module.state_dict().items():
         if name.endswith("running_var"):
             value.uniform_(0.5, 2.0, generator=torch.Generator().manual_seed(len(name)))
-    save_file(module.state_dict(), path, metadata={"architecture": architecture.hash})
+    header = Header(architecture.hash, recipe_hash(Recipe()), "", epochs=1, seed=0, minimum_map=4)
+    write_weights(path.parent, module.state_dict(), header)
 
 
 def export(store: Store, number: int, path: Path, format: str = "weights", **options: Path) -> object:
@@ -90,6 +95,9 @@ def test_the_trained_network_is_written_in_its_deployed_form(
     assert report.notes[0].startswith(f"input: float32 (N, {', '.join(map(str, signature.shape))})")
     weights = tmp_path / "nas-artifacts" / SPEC.name / RELATIVE
     trained = trained_module(architecture.network, signature, classes, default_registry().blocks, weights, 4)
+    with safe_open(report.path, framework="pt") as file:
+        preparation = json.loads(file.metadata()["nas"])["preparation"]
+    assert report.notes[0] == f"input: {preparation}"
     deployed = fuse(trained)
     deployed.load_state_dict(load_file(report.path))
     x = torch.rand(3, *signature.shape)

@@ -94,7 +94,9 @@ def check(outcome: object, codes: set[int], fragment: str, folder: Path, before:
     assert {path.name for path in folder.iterdir()} == before, "something was written"
 
 
-@pytest.mark.parametrize(("words", "fragment"), WRONG_WORDS, ids=lambda v: " ".join(v)[:60] if isinstance(v, list) else "")
+@pytest.mark.parametrize(
+    ("words", "fragment"), WRONG_WORDS, ids=lambda v: " ".join(v)[:60] if isinstance(v, list) else ""
+)
 def test_wrong_words(cli: Cli, tmp_path: Path, words: list[str], fragment: str) -> None:
     check(cli(*words), {2}, fragment, tmp_path, set())
 
@@ -104,9 +106,13 @@ def test_a_store_that_is_not_there_is_not_made(cli: Cli, tmp_path: Path, words: 
     check(cli(*words), {3}, "nas.db", tmp_path, set())
 
 
-@pytest.mark.parametrize("words", [["studies"], ["front", "x"], ["search", "--space", "tiny", "--trials", "1"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["studies"], ["front", "x"], ["search", "--space", "tiny", "--trials", "1"]], ids=" ".join
+)
 @pytest.mark.parametrize("kind", ["text", "foreign", "truncated", "folder", "empty-tables"])
-def test_a_store_that_is_not_ours_is_refused_untouched(cli: Cli, tmp_path: Path, words: list[str], kind: str) -> None:
+def test_a_store_that_is_not_ours_is_refused_untouched(
+    cli: Cli, tmp_path: Path, words: list[str], kind: str
+) -> None:
     path = tmp_path / "nas.db"
     if kind == "text":
         path.write_text("this is not a database, though it is long enough to be read as a header" * 10)
@@ -116,7 +122,9 @@ def test_a_store_that_is_not_ours_is_refused_untouched(cli: Cli, tmp_path: Path,
         path.write_bytes(b"SQLite format 3\x00" + bytes(50))
     else:
         with sqlite3.connect(path) as connection:
-            connection.execute("create table customers (name text)" if kind == "foreign" else "create table study (x)")
+            connection.execute(
+                "create table customers (name text)" if kind == "foreign" else "create table study (x)"
+            )
         connection.close()
     content = path.read_bytes() if path.is_file() else None
     outcome = cli(*words)

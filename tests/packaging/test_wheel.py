@@ -28,7 +28,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "setup.py", "README.md"):
         shutil.copy(ROOT / name, source / name)
     out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(out), str(source)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        str(out),
+        str(source),
+    ]
     subprocess.run(command, check=True)
     (path,) = out.glob("nas-*.whl")
     return path
@@ -53,12 +63,17 @@ def test_the_wheel_searches_on_its_own(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(site)
     work = tmp_path / "work"
     work.mkdir()
-    script = "import nas, sys; assert nas.__file__.startswith(sys.argv.pop(1)), nas.__file__; from nas.cli.main import main; main()"
+    script = (
+        "import nas, sys; assert nas.__file__.startswith(sys.argv.pop(1)), nas.__file__; "
+        "from nas.cli.main import main; main()"
+    )
     environment = {**os.environ, "PYTHONPATH": str(site)}
 
     def run(*words: str) -> str:
         command = [sys.executable, "-c", script, str(site), *words]
-        return subprocess.run(command, cwd=work, env=environment, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(
+            command, cwd=work, env=environment, check=True, capture_output=True, text=True
+        ).stdout
 
     assert "mobile" in run("spaces")
     assert "a100" in run("targets")

@@ -66,7 +66,9 @@ def test_a_plugins_blocks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert registry.blocks.provider("gate").distribution == "nas-mine"
 
 
-@pytest.mark.parametrize("error", [ImportError("no module named x"), SystemExit(3), ValueError("a\nb"), RecursionError()])
+@pytest.mark.parametrize(
+    "error", [ImportError("no module named x"), SystemExit(3), ValueError("a\nb"), RecursionError()]
+)
 def test_an_import_failure_is_one_warning_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException
 ) -> None:
@@ -151,7 +153,9 @@ def test_strict_mode_raises_for_plugin_authors(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(("listed", "found"), [("", set()), ("b", {"two"}), ("a, b", {"one", "two"})])
-def test_the_environment_limits_what_is_loaded(monkeypatch: pytest.MonkeyPatch, listed: str, found: set[str]) -> None:
+def test_the_environment_limits_what_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, listed: str, found: set[str]
+) -> None:
     install(monkeypatch, ("nas-a", "a", offering("one")), ("nas-b", "b", offering("two")))
     monkeypatch.setenv("NAS_PLUGINS", listed)
     assert set(Registry(load_plugins()).blocks) == found
@@ -173,7 +177,9 @@ def test_an_observer_that_raises_is_a_warning() -> None:
         raise ValueError("no room")
 
     manager = PluginManager()
-    manager.register(module("observer", nas_trial_finished=nas_trial_finished), "observer", "nas-observer", "2.0")
+    manager.register(
+        module("observer", nas_trial_finished=nas_trial_finished), "observer", "nas-observer", "2.0"
+    )
     warnings = manager.notify("nas_trial_finished", study="s", result=7)
     assert heard == [7]
     assert warnings == ["plugin observer (nas-observer 2.0): nas_trial_finished raised ValueError: no room"]
@@ -181,6 +187,8 @@ def test_an_observer_that_raises_is_a_warning() -> None:
 
 def test_every_first_party_plugin_loads() -> None:
     manager = load_plugins()
-    assert {"base", "hardware", "searchspaces", "searchers", "tasks", "exporters"} <= {p.name for p in manager.plugins}
+    assert {"base", "hardware", "searchspaces", "searchers", "tasks", "exporters"} <= {
+        p.name for p in manager.plugins
+    }
     assert manager.broken == ()
     assert all(plugin.hooks for plugin in manager.plugins)

@@ -128,6 +128,7 @@ def test_counts_and_bytes_are_scaled() -> None:
         (count, 4.09e9, "4.09 G"),
         (milliseconds, 12345.0, "12.3 s"),
         (milliseconds, 0.04231, "0.0423 ms"),
+        (milliseconds, 2.5e-6, "0.00250 µs"),
         (duration, 7.52, "7.5 s"),
         (duration, 42.4, "42 s"),
         (duration, 7800, "2 h 10 min"),

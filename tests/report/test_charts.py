@@ -137,6 +137,11 @@ def test_coverage_never_falls_and_is_short_for_a_long_study() -> None:
     assert 0.5 < shares[-1] <= 1.0
 
 
+def test_a_very_large_front_is_covered_nearly_exactly() -> None:
+    x = np.sort(np.random.default_rng(0).random(20_000))
+    assert coverage(np.c_[x, 1 - x])[-1][1] == pytest.approx(0.5, abs=0.01)
+
+
 @pytest.mark.parametrize(
     "values",
     [

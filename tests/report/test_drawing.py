@@ -39,7 +39,7 @@ def test_boxes_stand_below_each_other() -> None:
             for upper, lower in zip(stage.boxes, stage.boxes[1:], strict=False):
                 assert upper.top + upper.height < lower.top
             assert stage.boxes[-1].top + stage.boxes[-1].height <= stage.height
-            assert all(len(line) <= 26 for box in stage.boxes for line in box.lines)
+            assert all(len(line) <= 24 for box in stage.boxes for line in box.lines)
 
 
 def test_a_cell_lists_its_edges() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save
+from training_toys import toy_header
 
 from nas.training import checkpoint as checkpoints
 from nas.training.checkpoint import (
@@ -27,7 +28,6 @@ from nas.training.checkpoint import (
     write_weights,
 )
 from nas.training.recipe import Recipe
-from training_toys import toy_header
 
 HEADER = toy_header()
 TENSORS = {
@@ -110,9 +110,7 @@ def test_that_of_another_trial_is_not_used(
         save({"a": torch.zeros(1)}, {"nas": json.dumps({"header": {}})}),
     ],
 )
-def test_a_damaged_one_is_not_used(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
-) -> None:
+def test_a_damaged_one_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes) -> None:
     (tmp_path / CHECKPOINT).write_bytes(content)
     with caplog.at_level(logging.WARNING, "nas.training"):
         assert read_checkpoint(tmp_path, HEADER) is None

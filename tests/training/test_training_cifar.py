@@ -19,7 +19,7 @@ SMALL100 = replace(CIFAR100, files=(("train.bin", 400), ("test.bin", 10)))
 
 
 def write(release: Release, folder: Path) -> None:
-    """Files of the right size: image i has class i mod the classes, each plane a colour and a marked corner."""
+    """Files of the right size: class i for image i, each plane a colour and a corner."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, count in release.files:
         records = np.zeros((count, release.record), dtype=np.uint8)

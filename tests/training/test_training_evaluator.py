@@ -15,10 +15,10 @@ from nas.errors import DataError, ExportError, TrialError
 from nas.plugins import default_registry
 from nas.search.trial import TrialRequest
 from nas.spaces import load_space
-from nas.spaces.architecture import Architecture
+from nas.spaces.architecture import Architecture, Network
 from nas.spaces.fitting import element_signatures
 from nas.spaces.signature import Signature
-from nas.training import Recipe, TrainingEvaluator, train_form, trained_module
+from nas.training import Recipe, TrainingEvaluator, train_form, trained_module, training_module
 from nas.training.checkpoint import CHECKPOINT, WEIGHTS, read_packed
 from nas.training.evaluator import cached_task
 from nas.training.recipe import Part, evaluate
@@ -106,9 +106,7 @@ def test_the_kept_weights_have_the_reported_accuracy(
     *_, last = TrainingEvaluator(reference, RECIPE)(request(architecture, tmp_path))
     data = cached_task(reference, 0)
     assert architecture.network is not None
-    module = trained_module(
-        architecture.network, data.input, data.classes, BLOCKS, tmp_path / WEIGHTS
-    )
+    module = trained_module(architecture.network, data.input, data.classes, BLOCKS, tmp_path / WEIGHTS)
     assert not module.training
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (data.mean, data.std))
     found = evaluate(module, Part(data.validation_inputs, data.validation_labels, mean, std))
@@ -126,7 +124,7 @@ def test_weights_that_do_not_fit_are_refused(
     path = tmp_path / WEIGHTS
     with pytest.raises(ExportError, match="are of another architecture"):
         trained_module(replace(network, classes=7), data.input, 7, BLOCKS, path)
-    with pytest.raises(ExportError, match="cannot be used: .*size mismatch") as caught:
+    with pytest.raises(ExportError, match=r"cannot be used: .*size mismatch") as caught:
         trained_module(network, data.input, 12, BLOCKS, path)
     assert "\n" not in str(caught.value)
     path.write_bytes(path.read_bytes()[:-5])
@@ -144,24 +142,22 @@ def test_early_strides_are_relaxed_for_small_pictures(reference: str, architectu
     assert relaxed == relax_strides(network, data.input, BLOCKS, 4)
     sizes = [s.size for _, s in element_signatures(replace(relaxed, input=data.input), BLOCKS)]
     assert sizes[-1] == (4, 4)
-    assert train_form(network, data, BLOCKS, minimum_map=2) == network
-    states = [
-        set(trained.shape for trained in read_shapes(network, data.input, minimum)) for minimum in (2, 4)
-    ]
-    assert states[0] == states[1]  # strides change no weight
+    assert train_form(network, data, BLOCKS, minimum_map=2).layers == network.layers
+    assert shapes(network, data.input, 2) == shapes(network, data.input, 4)  # strides change no weight
 
 
-def read_shapes(network: object, signature: Signature, minimum: int) -> list[torch.Tensor]:
-    from nas.training import training_module
-
-    module = training_module(network, signature, 10, BLOCKS, minimum_map=minimum, seed=0)  # type: ignore[arg-type]
-    return list(module.state_dict().values())
+def shapes(network: Network, signature: Signature, minimum: int) -> list[torch.Size]:
+    """The shapes of the weights of the module that is trained."""
+    module = training_module(network, signature, 10, BLOCKS, minimum_map=minimum, seed=0)
+    return [weight.shape for weight in module.state_dict().values()]
 
 
 def test_the_rule_for_small_pictures_is_part_of_the_result(
     reference: str, architecture: Architecture
 ) -> None:
-    results = [list(TrainingEvaluator(reference, RECIPE, minimum)(request(architecture))) for minimum in (2, 4)]
+    results = [
+        list(TrainingEvaluator(reference, RECIPE, minimum)(request(architecture))) for minimum in (2, 4)
+    ]
     assert results[0] != results[1]
 
 
@@ -181,7 +177,7 @@ def test_an_architecture_without_a_network_cannot_be_trained(reference: str) -> 
 def test_a_network_of_another_domain_cannot_be_trained(reference: str, architecture: Architecture) -> None:
     assert architecture.network is not None
     other = replace(architecture.network, input=Signature("series", 3, (100,)))
-    with pytest.raises(TrialError, match="the network takes 'series', but 'npz:.*' is 'image'"):
+    with pytest.raises(TrialError, match=r"the network takes 'series', but 'npz:.*' is 'image'"):
         list(TrainingEvaluator(reference, RECIPE)(request(Architecture(other))))
 
 
@@ -197,5 +193,5 @@ def test_missing_data_is_a_data_error(architecture: Architecture, tmp_path: Path
 
 def test_digits_are_learnt() -> None:
     architecture = load_space("tiny", default_registry()).sample(np.random.default_rng(0))
-    *_, last = TrainingEvaluator("digits", Recipe())(TrialRequest(0, architecture, 2, 0))
+    *_, last = TrainingEvaluator("digits", Recipe())(TrialRequest(0, architecture, 4, 0))
     assert last["accuracy"] > 0.8

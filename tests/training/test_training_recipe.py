@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from training_toys import toy_network
 
 from nas.errors import UnknownNameError, UsageError
 from nas.training.recipe import (
@@ -28,7 +30,6 @@ from nas.training.recipe import (
     steps_per_epoch,
     train_step,
 )
-from training_toys import toy_network
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -44,7 +45,7 @@ def test_overrides_replace_single_values() -> None:
 
 
 def test_an_unknown_value_offers_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match=r"recipe value 'learning_rte'. Did you mean 'learning_rate'\?"):
+    with pytest.raises(UnknownNameError, match=r"'learning_rte'. Did you mean 'learning_rate'"):
         recipe_from({"learning_rte": 0.1})
     with pytest.raises(UnknownNameError, match=r"unknown optimizer 'adam'. Did you mean 'adamw'\?"):
         recipe_from({"optimizer": "adam"})
@@ -80,7 +81,7 @@ def test_the_learning_rate_rises_in_a_line_and_falls_in_half_a_cosine() -> None:
     assert rates[:5] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
     assert rates[10] == pytest.approx(0.5)
     assert rates[15] == pytest.approx(0.5 * (1 + math.cos(math.pi * 11 / 12)))
-    assert all(earlier > later for earlier, later in zip(rates[4:], rates[5:], strict=False))
+    assert all(earlier > later for earlier, later in pairwise(rates[4:]))
     assert min(rates) > 0
 
 
@@ -253,7 +254,9 @@ def test_what_blocks_add_is_trained_but_not_reported() -> None:
     recipe = Recipe(optimizer="sgd", learning_rate=0.1, momentum=0.0, clip_norm=0.0)
     assert step_of(recipe, gated) == pytest.approx(step_of(recipe, toy_network(dropout=0.0)))
     assert gated[1].weight.item() == pytest.approx(2.0 - 0.1 * 3)
-    assert float(extra_loss(nn.ModuleList([Gate(), nn.Sequential(Gate())]))) == 12.0
+    both = extra_loss(nn.ModuleList([Gate(), nn.Sequential(Gate())]))
+    assert isinstance(both, Tensor)
+    assert both.item() == 12.0
     assert extra_loss(nn.Linear(1, 1)) == 0.0
 
 
@@ -274,6 +277,6 @@ def test_accuracy_and_loss_do_not_depend_on_the_batch() -> None:
     whole, pieced = evaluate(network, pieces, 50), evaluate(network, pieces, 7)
     assert whole == pytest.approx(pieced, rel=1e-5)
     assert not network.training
-    scores = network(pieces.batch(inputs))
+    scores = network(pieces.batch(inputs)).detach()
     assert whole["accuracy"] == pytest.approx(float((scores.argmax(1) == pieces.labels).float().mean()))
     assert whole["loss"] == pytest.approx(float(F.cross_entropy(scores, pieces.labels)), rel=1e-5)

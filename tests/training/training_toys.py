@@ -21,7 +21,7 @@ def toy_data(samples: int = 48, classes: int = 3, size: int = 6, flip: bool = Fa
 
 
 class ToyNetwork(nn.Module):
-    """Convolution, batch norm, dropout, and what a block may ask of the loop: ``on_epoch`` and ``aux_loss``."""
+    """Convolution, batch norm, dropout and a linear layer."""
 
     def __init__(self, classes: int = 3, *, dropout: float = 0.2) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from nas.search.trial import TrialResult
 from nas.spaces.architecture import Architecture
 
 INITIAL = 8
-OFFSPRING = 8
+OFFSPRING = 4
 CROSSOVER = 0.5
 FRESH = 0.05
 CHUNKS = 16
@@ -29,7 +29,7 @@ class Evolution:
 
     It begins with architectures spread over the first known objective, its cheap end included. Then it
     breeds: parents win tournaments by non-dominated rank and crowding, children are mixed and mutated, and
-    of eight children that keep the known constraints the one is proposed whose cost lies nearest to a random
+    of four children that keep the known constraints the one is proposed whose cost lies nearest to a random
     place along the front, so that the trials spread over the whole range of costs.
     """
 

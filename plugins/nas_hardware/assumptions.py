@@ -1,0 +1,61 @@
+"""What the roofline assumes where no datasheet says it: utilisations, floors, power and intervals.
+
+None of these numbers is measured on the device that is priced: this is what tier T0 means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+COMPUTE_UTILISATION: Mapping[str, float] = {
+    "gemm": 0.7,
+    "bmm": 0.6,
+    "sdpa": 0.5,
+    "conv": 0.6,
+    "conv_grouped": 0.25,
+    "conv_depthwise": 0.25,
+    "rnn": 0.3,
+    "sparse": 0.1,
+}
+"""The share of the peak that well-tuned kernels reach on large shapes."""
+OTHER_COMPUTE_UTILISATION = 0.5
+
+MEMORY_UTILISATION: Mapping[str, float] = {
+    "gather": 0.4,
+    "fft": 0.5,
+    "resample": 0.5,
+    "sort": 0.3,
+    "sparse": 0.4,
+    "softmax": 0.7,
+    "reduce": 0.7,
+}
+"""The share of the memory bandwidth that kernels reach."""
+OTHER_MEMORY_UTILISATION = 0.8
+
+MATRIX_KINDS = frozenset({"conv", "conv_grouped", "gemm", "bmm", "sdpa", "rnn"})
+"""What runs on the matrix units, at the peak of the precision; everything else runs at the fp32 peak."""
+VECTOR_SHARE = 1 / 16
+"""The vector peak as a share of the matrix peak, on accelerators whose datasheet gives no fp32 peak."""
+
+LAUNCH_FLOOR_US = 2.0
+"""The least time of a kernel, where a target file gives none."""
+EAGER_OPERATOR_US = 10.0
+"""Dispatch of one eager operator on the host, where a target file gives none."""
+
+WHOLE_GRAPH_CLASSES = frozenset({"npu"})
+"""Device classes that run a network as one delegated graph: one launch for all of it."""
+
+ACTIVE_POWER_SHARE = 0.7
+"""Power above idle while kernels run, as a share of what the thermal design allows."""
+IDLE_POWER_SHARE = 0.1
+"""Idle power as a share of the thermal design power, where a target file gives none."""
+POWER_W = 10.0
+"""Thermal design power where a target file gives none."""
+
+LOW_FACTOR = 0.55
+HIGH_FACTOR = 1.9
+"""The 90 % interval as factors of the estimate. With its one scale known, a datasheet roofline over operators
+is off by 26–38 % at the 90th percentile of devices never measured; here the scale is not known either."""
+UNKNOWN_LOW_FACTOR = 0.25
+UNKNOWN_HIGH_FACTOR = 4.0
+"""The same for operators that no rule describes."""

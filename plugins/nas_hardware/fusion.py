@@ -1,0 +1,68 @@
+"""Which operators a runtime runs inside the kernel of another one, and what is left of their traffic."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nas.costs.operators import Operator
+
+FUSED_KINDS = frozenset({"pointwise"})
+"""What joins the kernel that made its input."""
+_PRODUCERS = frozenset({"conv", "conv_depthwise", "conv_grouped", "gemm", "bmm", "norm", "pointwise"})
+PRODUCERS: Mapping[str, frozenset[str]] = {
+    "eager": frozenset(),
+    "compiled": _PRODUCERS,
+    "onnxruntime": _PRODUCERS,
+    "tflite": _PRODUCERS,
+    "tensorrt": _PRODUCERS,
+}
+"""Runtime → the kinds whose kernels take in the pointwise operators behind them."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """An operator as a runtime executes it: what it still moves, and whether it is a kernel."""
+
+    operator: Operator
+    bytes_moved: int
+    is_kernel: bool
+
+
+def executed(operators: Sequence[Operator], runtime: str) -> list[Step]:
+    """The operators of a trace as a runtime executes them, in order.
+
+    A pointwise operator joins the kernel that made its input where that kernel is the last it waits for and
+    its output is of the same size. Its launch and the read of the intermediate vanish; where nobody else
+    reads the intermediate, the kernel writes the result in its place and no second write is left.
+    """
+    producers = PRODUCERS[runtime]
+    readers = Counter(index for operator in operators for index in {source for source, _ in operator.sources})
+    heads: list[int] = []
+    steps = []
+    for index, operator in enumerate(operators):
+        source = _joined(operator, operators, heads, producers)
+        if source is None:
+            heads.append(index)
+            steps.append(Step(operator, operator.bytes_moved, True))
+            continue
+        heads.append(heads[source])
+        size = operators[source].bytes_written
+        saved = 2 * size if readers[source] == 1 else size
+        steps.append(Step(operator, max(0, operator.bytes_moved - saved), False))
+    return steps
+
+
+def _joined(
+    operator: Operator, operators: Sequence[Operator], heads: Sequence[int], producers: frozenset[str]
+) -> int | None:
+    """The operator whose kernel this one joins, or None."""
+    if operator.kind not in FUSED_KINDS:
+        return None
+    sources = [(heads[index], index, size) for index, size in operator.sources if index >= 0]
+    if not sources:
+        return None
+    _, index, size = max(sources)
+    same_size = size == operator.bytes_written == operators[index].bytes_written
+    return index if same_size and operators[index].kind in producers else None
