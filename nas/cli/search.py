@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 )
 @click.option("--cost-model", default="roofline", show_default=True, help="Who predicts the costs.")
 @click.option("--trials", type=int, default=24, show_default=True, help="Networks to train.")
-@click.option("--epochs", type=int, default=8, show_default=True, help="Epochs each network is trained.")
+@click.option("--epochs", type=int, default=5, show_default=True, help="Epochs each network is trained.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes the suggestions repeatable.")
 @click.option("--study", help="Name of the study. [default: made from space and target]")
 @click.option(

@@ -20,7 +20,7 @@ from nas.costs.rules import unknown
 from nas.costs.tensors import memory_bytes, memory_key, tensor_bytes
 
 
-class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Recorder(TorchDispatchMode):
     """Records each operator that runs, with the module it runs in and the memory it reads and writes.
 
     It must be entered under `torch.inference_mode`: only there does torch show compositions, such as

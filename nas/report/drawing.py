@@ -17,7 +17,7 @@ from nas.spaces.signature import Signature
 if TYPE_CHECKING:
     from nas.blocks.block import Block
 
-WIDTH, LINE, PAD = 160, 14, 7
+WIDTH, LINE, PAD = 165, 14, 7
 WRAP, NAME = 24, 24
 """Characters that fit into a line of a box, and into its bold first one."""
 

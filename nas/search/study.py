@@ -53,7 +53,7 @@ class StudySpec:
     minimum_map: int = 4
     searcher: str = "evolution"
     trials: int = 24
-    epochs: int = 8
+    epochs: int = 5
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -10,8 +10,9 @@ from nas.search.contracts import Price
 
 if TYPE_CHECKING:
     from nas.costs.table import CostTable
-    from nas.costs.target import Target
+    from nas.plugins import Registry
     from nas.search.study import StudySpec
+    from nas.spaces import Space
     from nas.spaces.architecture import Architecture
 
 
@@ -26,16 +27,34 @@ def known_prices(spec: StudySpec, table: CostTable) -> Mapping[str, Price]:
     return {name: table.price(name) for name in dict.fromkeys(names) if is_cost(name)}
 
 
+def study_table(spec: StudySpec, space: Space, registry: Registry) -> CostTable:
+    """The cost table of a study's space on its targets."""
+    from nas.costs import CostTable
+    from nas.studies.options import resolve_targets
+
+    targets = resolve_targets(spec.targets, dict(spec.target_overrides), registry)
+    return CostTable(space, targets, registry=registry, model=spec.cost_model)
+
+
+def check_feasible(spec: StudySpec, space: Space, table: CostTable) -> None:
+    """Raises UsageError, with the nearest value seen, where no architecture keeps the constrained costs."""
+    if not spec.constraints:
+        return
+    from nas.search.feasibility import find_allowed
+    from nas.search.prices import Pricing
+
+    find_allowed(space, Pricing(known_prices(spec, table), spec.constraints), spec.seed)
+
+
 class StudyCosts:
     """Prices architectures on all targets of a study: what the store keeps beside each trial."""
 
-    def __init__(self, table: CostTable, targets: Sequence[Target]) -> None:
+    def __init__(self, table: CostTable) -> None:
         self._table = table
-        self._targets = targets
 
     def __call__(self, architectures: Sequence[Architecture]) -> list[tuple[Cost, ...]]:
         """For each architecture, its cost on each target."""
+        names = [target.name for target in self._table.targets]
         return [
-            tuple(self._table.cost(architecture, target.name) for target in self._targets)
-            for architecture in architectures
+            tuple(self._table.cost(architecture, name) for name in names) for architecture in architectures
         ]

@@ -28,7 +28,7 @@ class StudyFile(BaseModel):
     searcher: Text = "evolution"
     cost_model: Text = "roofline"
     trials: int = 24
-    epochs: int = 8
+    epochs: int = 5
     seed: int = 0
     study: Text | None = None
     precision: Text | None = None

@@ -34,7 +34,7 @@ class SearchOptions:
     searcher: str = "evolution"
     cost_model: str = "roofline"
     trials: int = 24
-    epochs: int = 8
+    epochs: int = 5
     seed: int = 0
     study: str | None = None
     precision: str | None = None

@@ -15,10 +15,10 @@ from nas.errors import DataError, PluginError, UsageError
 from nas.search.events import LoopEvent, TrialEnded
 from nas.search.study import StudySpec
 from nas.search.trial import TrialResult, TrialState
-from nas.studies.costing import StudyCosts, known_prices
-from nas.studies.options import resolve_targets
+from nas.studies.costing import StudyCosts, check_feasible, known_prices, study_table
 
 if TYPE_CHECKING:
+    from nas.costs import CostTable
     from nas.plugins import Registry
     from nas.search.contracts import Runner
     from nas.search.loop import StudyLoop
@@ -37,6 +37,7 @@ class Session:
     store: Store
     registry: Registry
     artifacts: Path
+    table: CostTable
 
     def run(self, runner: Runner, listener: Listener | None = None) -> StudyLoop:
         """Runs the trials that are left; other processes cannot run the same study meanwhile."""
@@ -53,14 +54,11 @@ class Session:
         return loop
 
     def _loop(self, listener: Listener | None) -> StudyLoop:
-        from nas.costs import CostTable
         from nas.search.loop import StudyLoop
         from nas.search.searcher import SearcherSetup
 
         spec = self.spec
-        targets = resolve_targets(spec.targets, dict(spec.target_overrides), self.registry)
-        table = CostTable(self.space, targets, registry=self.registry, model=spec.cost_model)
-        known = known_prices(spec, table)
+        known = known_prices(spec, self.table)
         setup = SearcherSetup(self.space, spec.objectives, known, spec.constraints, spec.seed, spec.trials)
 
         def heard(event: LoopEvent) -> None:
@@ -80,7 +78,7 @@ class Session:
             store=self.store,
             study=spec.name,
             directory=self.artifacts,
-            costs=StudyCosts(table, targets),
+            costs=StudyCosts(self.table),
             listener=heard,
         )
 
@@ -126,8 +124,7 @@ def create_session(
     *,
     named: bool,
 ) -> Session:
-    """Opens the data and the store and creates the study; where it exists with equal settings, goes on
-    with it.
+    """Opens the data and the store and creates the study, or goes on with one of equal settings.
 
     `named` says that the user chose the name: then a study of other settings is an error; otherwise the next
     free name is taken. Everything that can be wrong with the input is found before anything is written.
@@ -136,6 +133,8 @@ def create_session(
     from nas.training import open_task, recipe_from
 
     recipe_from(dict(spec.recipe))
+    table = study_table(spec, space, registry)
+    check_feasible(spec, space, table)
     spec = replace(spec, data_fingerprint=open_task(spec.data, registry).fingerprint)
     store = Store.open(store_url)
     try:
@@ -150,7 +149,7 @@ def create_session(
     except BaseException:
         store.close()
         raise
-    return Session(spec, space, store, registry, artifacts_folder(store_url, artifacts, spec.name))
+    return Session(spec, space, store, registry, artifacts_folder(store_url, artifacts, spec.name), table)
 
 
 def _create(store: Store, spec: StudySpec, registry: Registry, space: Space) -> None:
@@ -189,7 +188,8 @@ def open_session(
     except BaseException:
         store.close()
         raise
-    return Session(spec, space, store, registry, artifacts_folder(store_url, artifacts, name))
+    table = study_table(spec, space, registry)
+    return Session(spec, space, store, registry, artifacts_folder(store_url, artifacts, name), table)
 
 
 def _check_plugins(store: Store, spec: StudySpec, registry: Registry) -> None:

@@ -270,7 +270,7 @@ def train_step(learner: Learner, recipe: Recipe, inputs: Tensor, labels: Tensor)
         outputs = learner.module(inputs)
     loss = F.cross_entropy(outputs.float(), labels, label_smoothing=recipe.label_smoothing)
     learner.optimizer.zero_grad(set_to_none=True)
-    (loss + extra_loss(learner.module)).backward()  # type: ignore[no-untyped-call]
+    (loss + extra_loss(learner.module)).backward()
     if recipe.clip_norm:
         nn.utils.clip_grad_norm_(learner.module.parameters(), recipe.clip_norm)
     learner.optimizer.step()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 POOL = 96
 """Few, since the first price of a new block instance takes milliseconds in a cost table."""
 
-DESCENTS = 16
+DESCENTS = 40
 DESCENT_WIDTH = 8
 
 
