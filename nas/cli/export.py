@@ -25,9 +25,14 @@ from nas.cli.output import print_json
     type=click.Path(path_type=Path),
     help="File to write. [default: STUDY-TRIAL with the format's suffix]",
 )
+@click.option(
+    "--artifacts", type=click.Path(path_type=Path), help="Folder for weights, where the search was given one."
+)
 @store_option
 @json_option
-def command(trial: str, format_name: str, output: Path | None, store: str, as_json: bool) -> None:
+def command(
+    trial: str, format_name: str, output: Path | None, artifacts: Path | None, store: str, as_json: bool
+) -> None:
     """Export a trained trial: onnx, exported-program, python or weights.
 
     The file holds the trained network in its deployed form and is checked against torch; the largest
@@ -46,7 +51,8 @@ def command(trial: str, format_name: str, output: Path | None, store: str, as_js
     exporter = registry.exporters[format_name]
     path = output or Path(f"{study}-{number}{exporter.suffix}")
     with Store.open(store, create=False, read_only=True) as opened:
-        report = export_trial(opened, study, number, format_name, path, registry)
+        folder = None if artifacts is None else artifacts / study
+        report = export_trial(opened, study, number, format_name, path, registry, artifacts_root=folder)
     if as_json:
         print_json(
             {

@@ -56,9 +56,27 @@ FREE = frozenset(
 )
 """Operators that neither compute nor move data."""
 WRITE_ONLY = frozenset(
-    ["copy_", "fill_", "zero_", "normal_", "uniform_", "bernoulli_", "random_", "exponential_"]
+    {
+        "copy_",
+        "fill_",
+        "zero_",
+        "normal_",
+        "uniform_",
+        "bernoulli_",
+        "random_",
+        "exponential_",
+        "new_zeros",
+        "new_ones",
+        "new_full",
+        "zeros_like",
+        "ones_like",
+        "full_like",
+        "rand_like",
+        "randn_like",
+        "randint_like",
+    }
 )
-"""In-place operators that do not read what they overwrite."""
+"""Operators that do not read their first argument: they overwrite it, or make something like it."""
 KEEP_SHAPE = frozenset(
     [
         "relu",

@@ -42,15 +42,18 @@ def trace(module: nn.Module, input_shape: Shapes, batch_size: int = 1, precision
         attempts.insert(0, (meta_twin, "meta", torch.float32))
     if any(isinstance(part, EMBEDDINGS) for part in module.modules()):
         attempts += [(twin, device, torch.int64) for twin, device, _ in attempts]
-    problems = []
+    problems: list[tuple[bool, str]] = []
     for twin, device, dtype in attempts:
+        ran = False
         try:
-            return run_traced(twin(module), shapes, precision, device, dtype)
+            with _undisturbed():
+                copied = twin(module)
+                ran = True
+                return run_traced(copied, shapes, precision, device, dtype)
         except Exception as error:
-            problems.append(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
-    raise CostError(
-        f"{type(module).__name__} cannot run on an input of shape {_shown(shapes)}: {problems[0]}"
-    )
+            problems.append((ran, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"))
+    reason = next((text for ran, text in reversed(problems) if ran), problems[0][1])
+    raise CostError(f"{type(module).__name__} cannot run on an input of shape {_shown(shapes)}: {reason}")
 
 
 def run_traced(
@@ -66,18 +69,18 @@ def run_traced(
     """
     place = torch.device(device)
     module.eval()
-    with _undisturbed(place), torch.inference_mode():
+    with _undisturbed(), torch.inference_mode():
         inputs = [_input(shape, dtype, place) for shape in shapes]
         return Recorder(module, place, shapes[0][0], precision).run(inputs)
 
 
 @contextmanager
-def _undisturbed(device: torch.device) -> Iterator[None]:
+def _undisturbed() -> Iterator[None]:
     """Quiet, off the fused paths that no rule could look into, and with torch's random state as it was."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with warnings.catch_warnings(), torch.random.fork_rng(devices=[], enabled=device.type == "cpu"):
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
             warnings.simplefilter("ignore")
             yield
     finally:
