@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nas.errors import UsageError
+from nas.errors import UsageError, nearest
 
 MAXIMISED = frozenset({"accuracy", "top5_accuracy"})
 UNITS: Mapping[str, Mapping[str, float]] = {
@@ -81,7 +81,9 @@ class Constraint:
         units = UNITS.get(name.partition("@")[0], UNITS[""])
         if unit.lower() not in units:
             known = ", ".join(u for u in units if u)
-            raise UsageError(f"constraint {text!r}: unknown unit {unit!r} for {name}; known: {known}")
+            match = nearest(name.partition("@")[0], UNITS) if units is UNITS[""] else None
+            hint = f"Did you mean {match!r}?" if match else f"known: {known}"
+            raise UsageError(f"constraint {text!r}: unknown unit {unit!r} for {name}. {hint}")
         try:
             limit = float(number) * units[unit.lower()]
         except ValueError:

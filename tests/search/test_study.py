@@ -140,7 +140,7 @@ def test_the_budget_may_change() -> None:
     ("change", "line"),
     [
         ({"seed": 7}, "seed: 0 → 7"),
-        ({"epochs": 9}, "epochs: 8 → 9"),
+        ({"epochs": 9}, "epochs: 5 → 9"),
         ({"targets": ("a100", "t4")}, "targets: a100 → a100, t4"),
         ({"space_text": "other"}, "space_text: changed"),
         ({"objectives": (Objective("loss", "min"),)}, "objectives: accuracy, latency → loss"),

@@ -1,0 +1,227 @@
+"""The cost table finds what pricing the built network finds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from nas.blocks import build
+from nas.costs import CostModel, CostTable, Target, estimate, estimate_architecture, resolve_target
+from nas.costs.columns import COLUMN_NAMES
+from nas.costs.cost import Cost
+from nas.costs.operators import Trace
+from nas.errors import CostError, SpaceError, UnknownNameError
+from nas.plugins import Registry, default_registry
+from nas.spaces import Architecture, Space, load_space
+
+NAMES = ("a100", "pixel6", "coral")
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return default_registry()
+
+
+@pytest.fixture(scope="module")
+def targets(registry) -> list[Target]:
+    return [
+        resolve_target("a100", registry, batch_size=4),
+        resolve_target("pixel6", registry),
+        resolve_target("coral", registry),
+    ]
+
+
+@pytest.fixture(scope="module")
+def tiny(registry) -> Space:
+    return load_space("tiny", registry)
+
+
+@pytest.fixture(scope="module")
+def table(tiny, targets, registry) -> CostTable:
+    return CostTable(tiny, targets, registry)
+
+
+def figures(cost: Cost) -> dict[str, float]:
+    return {
+        "latency": cost.latency_ms,
+        "latency_low": cost.low_ms,
+        "latency_high": cost.high_ms,
+        "energy": cost.energy_mj,
+        "params": cost.params,
+        "macs": cost.macs,
+        "bytes_moved": cost.bytes_moved,
+        "activation_bytes": cost.activation_bytes,
+        "peak_memory": cost.peak_memory_bytes,
+    }
+
+
+@pytest.mark.parametrize(("name", "count"), [("tiny", 12), ("mobile", 4), ("cell", 3)])
+def test_it_equals_the_estimate_of_the_architecture_and_of_the_built_network(registry, targets, name, count):
+    space = load_space(name, registry)
+    table = CostTable(space, targets, registry)
+    vectors = space.sample_vectors(count, np.random.default_rng(7))
+    columns = table.costs(vectors)
+    for place, vector in enumerate(vectors):
+        architecture = space.decode(vector)
+        with torch.device("meta"):
+            module = build(architecture.network, registry.blocks)
+        for target in targets:
+            one = figures(estimate_architecture(architecture, target, registry))
+            whole = figures(estimate(module, space.input.shape, target, registry=registry))
+            looked_up = figures(table.cost(architecture, target.name))
+            for cost in COLUMN_NAMES:
+                in_column = columns.column(f"{cost}@{target.name}")[place]
+                assert in_column == pytest.approx(one[cost], rel=1e-9), (cost, target.name)
+                assert looked_up[cost] == pytest.approx(one[cost], rel=1e-9), (cost, target.name)
+                if name != "cell":  # a cell begins with an activation, which only the whole network can fuse
+                    assert whole[cost] == pytest.approx(one[cost], rel=1e-9), (cost, target.name)
+                elif cost not in ("latency", "latency_low", "latency_high", "energy"):
+                    assert whole[cost] == pytest.approx(one[cost], rel=0.01), (cost, target.name)
+
+
+def test_the_order_of_a_population_does_not_matter(table, tiny):
+    vectors = tiny.sample_vectors(200, np.random.default_rng(1))
+    order = np.random.default_rng(2).permutation(200)
+    shuffled = np.ascontiguousarray(vectors[order])
+    for name in COLUMN_NAMES:
+        assert (table.costs(vectors).column(name)[order] == table.costs(shuffled).column(name)).all()
+
+
+def test_what_is_priced_is_kept(table, tiny):
+    vectors = tiny.sample_vectors(300, np.random.default_rng(3))
+    first = table.costs(vectors)
+    size = len(table)
+    assert 0 < size < 300 * len(tiny.slots)
+    again = table.costs(np.concatenate([vectors, vectors]))
+    assert len(table) == size
+    assert (again.values == np.concatenate([first.values, first.values])).all()
+
+
+def test_a_population_longer_than_a_chunk(table, tiny, monkeypatch):
+    vectors = tiny.sample_vectors(50, np.random.default_rng(4))
+    whole = table.costs(vectors).values
+    monkeypatch.setattr("nas.costs.table.CHUNK", 7)
+    assert (table.costs(vectors).values == whole).all()
+
+
+def test_prices_of_architectures(table, tiny):
+    rng = np.random.default_rng(5)
+    architectures = [tiny.sample(rng) for _ in range(20)]
+    vectors = np.stack([tiny.encode(architecture) for architecture in architectures])
+    columns = table.costs(vectors)
+    for name in ("latency", "latency@pixel6", "params", "peak_memory@coral", "energy", "latency_high"):
+        assert table.price(name)(architectures) == pytest.approx(columns.column(name).tolist(), rel=1e-12)
+    assert table.price("macs")([]) == []
+
+
+def test_an_architecture_of_another_space_has_a_price(table, registry):
+    architecture = load_space("mobile", registry).sample(np.random.default_rng(0))
+    expected = estimate_architecture(architecture, table.targets[1], registry)
+    assert table.cost(architecture, "pixel6").latency_ms == pytest.approx(expected.latency_ms, rel=1e-9)
+
+
+def test_costs_say_where_they_come_from(table, tiny):
+    cost = table.cost(tiny.sample(np.random.default_rng(6)), "pixel6")
+    assert cost.target == "google-tensor-g1-cpu/tflite/fp32/b1/nhwc"
+    assert (cost.kind, cost.tier, cost.operators) == ("predicted", "T0", ())
+    assert cost.model.startswith("roofline")
+    assert 0 < cost.low_ms < cost.latency_ms < cost.high_ms
+    assert all(isinstance(value, int) for value in (cost.params, cost.macs, cost.peak_memory_bytes))
+
+
+def test_a_population_of_none(table, tiny):
+    columns = table.costs(np.empty((0, len(tiny.decisions)), dtype=np.int64))
+    assert len(columns) == 0
+    assert columns.column("latency").shape == (0,)
+
+
+def test_vectors_that_are_none_of_the_space(table, tiny):
+    good = tiny.sample_vectors(2, np.random.default_rng(0))
+    with pytest.raises(SpaceError, match="array of integers"):
+        table.costs(good[0])
+    with pytest.raises(SpaceError, match="array of integers"):
+        table.costs(good[:, 1:])
+    with pytest.raises(SpaceError, match="array of integers"):
+        table.costs(good.astype(float))
+    for wrong in (-1, 1000):
+        bad = good.copy()
+        bad[1, 0] = wrong
+        with pytest.raises(SpaceError, match="not of space 'tiny'"):
+            table.costs(bad)
+
+
+def test_names_that_are_none(table, tiny):
+    with pytest.raises(UnknownNameError, match="latency"):
+        table.price("latncy")
+    with pytest.raises(UnknownNameError, match="pixel6"):
+        table.cost(tiny.sample(np.random.default_rng(0)), "pixel5")
+
+
+def test_tables_that_cannot_be(tiny, targets, registry):
+    with pytest.raises(CostError, match="at least one target"):
+        CostTable(tiny, [], registry)
+    with pytest.raises(CostError, match="different names"):
+        CostTable(tiny, [targets[0], targets[0]], registry)
+    with pytest.raises(UnknownNameError, match="roofline"):
+        CostTable(tiny, targets, registry, model="rooflin")
+
+
+def test_a_flat_space_has_no_networks(targets, registry):
+    space = Space.flat({"lr": [0.1, 0.2]})
+    table = CostTable(space, targets, registry)
+    with pytest.raises(CostError, match="flat"):
+        table.costs(np.array([[0]]))
+    with pytest.raises(CostError, match="no network"):
+        table.price("latency")([Architecture(None, (("lr", 0.1),))])
+
+
+def constant_model(trace: Trace, target: Target) -> Cost:
+    """One millisecond for each network and one for each operator; a megabyte of context."""
+    count = len(trace.operators)
+    return Cost(
+        target=target.label,
+        kind="predicted",
+        tier="T9",
+        model="constant 1",
+        latency_ms=1.0 + count,
+        low_ms=0.5 + count,
+        high_ms=2.0 + 2 * count,
+        peak_memory_bytes=trace.peak_memory_bytes + 1_000_000,
+        energy_mj=3.0 + trace.flops,
+        params=trace.params,
+        macs=trace.macs,
+        bytes_moved=trace.bytes_moved,
+        activation_bytes=trace.activation_bytes,
+        unknown_operators=trace.unknown_operators,
+    )
+
+
+class OneModel:
+    """A registry with a single cost model."""
+
+    def __init__(self, registry: Registry, model: CostModel) -> None:
+        self.blocks = registry.blocks
+        self.targets = registry.targets
+        self.cost_models = {model.name: model}
+
+
+def test_a_model_of_a_plugin_may_charge_for_each_network(tiny, targets, registry):
+    ours = OneModel(registry, CostModel("constant", constant_model, "1"))
+    table = CostTable(tiny, targets, ours, model="constant")
+    architecture = tiny.sample(np.random.default_rng(8))
+    for target in targets:
+        expected = estimate_architecture(architecture, target, ours, model="constant")
+        assert expected.latency_ms > 2
+        assert table.cost(architecture, target.name) == replace(expected, operators=())
+
+
+def test_two_batches_of_one_device(tiny, registry):
+    pair = [resolve_target("a100", registry), replace(resolve_target("a100", registry, batch_size=8), name="many")]
+    columns = CostTable(tiny, pair, registry).costs(tiny.sample_vectors(20, np.random.default_rng(9)))
+    assert (columns.column("macs@many") == columns.column("macs@a100")).all()
+    assert (columns.column("activation_bytes@many") == 8 * columns.column("activation_bytes@a100")).all()
+    assert (columns.column("latency@many") > columns.column("latency@a100")).all()
+    assert (columns.column("latency@many") < 8 * columns.column("latency@a100")).all()
