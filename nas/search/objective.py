@@ -82,7 +82,7 @@ class Constraint:
         if unit.lower() not in units:
             known = ", ".join(u for u in units if u)
             match = nearest(name.partition("@")[0], UNITS) if units is UNITS[""] else None
-            hint = f"Did you mean {match!r}?" if match else f"known: {known}"
+            hint = f"Did you mean {match!r}?" if match else f"Known: {known}"
             raise UsageError(f"constraint {text!r}: unknown unit {unit!r} for {name}. {hint}")
         try:
             limit = float(number) * units[unit.lower()]

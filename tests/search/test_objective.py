@@ -125,7 +125,7 @@ def test_a_constraint_reads_what_it_writes(name: str, operator: str, limit: int)
 
 
 def test_an_unknown_unit_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"unknown unit 'kg' for latency; known: us, ms, s"):
+    with pytest.raises(UsageError, match=r"unknown unit 'kg' for latency. Known: us, ms, s"):
         Constraint.parse("latency<=2kg")
 
 
