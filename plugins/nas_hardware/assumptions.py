@@ -1,6 +1,9 @@
 """What the roofline assumes where no datasheet says it: utilisations, floors, power and intervals.
 
-None of these numbers is measured on the device that is priced: this is what tier T0 means.
+None of these numbers is measured on the device that is priced: this is what tier T0 means. They were looked
+at once against published step times of 693 timm models in eager autocast on an RTX 3090
+(huggingface/pytorch-image-models, results/), at their large batches: the median of estimate / measured was
+0.98, and the interval held 96 % of them. Other devices, runtimes and small batches were not looked at.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: i
 
 
 def resnet50() -> nn.Sequential:
-    """ResNet-50 (arXiv:1512.03385) with the stride on the 3x3 convolution: 25,557,032 parameters, 4.09 GMACs."""
+    """ResNet-50 (arXiv:1512.03385), the stride on the 3x3: 25,557,032 parameters, 4.09 GMACs."""
     layers: list[nn.Module] = [conv_norm(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)]
     inputs = 64
     for width, depth, stride in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)):
@@ -77,12 +77,26 @@ def mobilenet_v2() -> nn.Sequential:
     """MobileNetV2 (arXiv:1801.04381): 3,504,872 parameters, 301 MMACs."""
     layers: list[nn.Module] = [conv_norm(3, 32, 3, 2), nn.ReLU6()]
     inputs = 32
-    plan = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    plan = (
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    )
     for expansion, outputs, depth, stride in plan:
         for index in range(depth):
             layers.append(InvertedResidual(inputs, outputs, stride if index == 0 else 1, expansion))
             inputs = outputs
-    layers += [conv_norm(320, 1280, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 1000)]
+    layers += [
+        conv_norm(320, 1280, 1),
+        nn.ReLU6(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(1280, 1000),
+    ]
     return nn.Sequential(*layers)
 
 

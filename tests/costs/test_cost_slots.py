@@ -69,7 +69,11 @@ def test_columns_by_name(name):
     columns = columns_of()
     place = ENTRIES.index(name)
     assert columns.column(f"{name}@pixel6").tolist() == columns.values[:, 1, place].tolist()
-    assert columns.column(name).tolist() == columns.column(f"{name}@a100").tolist() == columns.values[:, 0, place].tolist()
+    assert (
+        columns.column(name).tolist()
+        == columns.column(f"{name}@a100").tolist()
+        == columns.values[:, 0, place].tolist()
+    )
 
 
 def test_peak_memory_is_weights_and_the_largest_working_set():
@@ -87,7 +91,13 @@ def test_shortcuts_are_those_of_the_first_target():
 
 
 @pytest.mark.parametrize(
-    ("name", "nearest"), [("latencies", "latency"), ("latency@a1000", "latency@a100"), ("param", "params"), ("latency@", "latency@")]
+    ("name", "nearest"),
+    [
+        ("latencies", "latency"),
+        ("latency@a1000", "latency@a100"),
+        ("param", "params"),
+        ("latency@", "latency@"),
+    ],
 )
 def test_an_unknown_column_offers_the_nearest(name, nearest):
     with pytest.raises(UnknownNameError, match=nearest):

@@ -219,7 +219,10 @@ def test_a_model_of_a_plugin_may_charge_for_each_network(tiny, targets, registry
 
 
 def test_two_batches_of_one_device(tiny, registry):
-    pair = [resolve_target("a100", registry), replace(resolve_target("a100", registry, batch_size=8), name="many")]
+    pair = [
+        resolve_target("a100", registry),
+        replace(resolve_target("a100", registry, batch_size=8), name="many"),
+    ]
     columns = CostTable(tiny, pair, registry).costs(tiny.sample_vectors(20, np.random.default_rng(9)))
     assert (columns.column("macs@many") == columns.column("macs@a100")).all()
     assert (columns.column("activation_bytes@many") == 8 * columns.column("activation_bytes@a100")).all()

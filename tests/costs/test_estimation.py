@@ -97,7 +97,9 @@ def test_what_cannot_be_merged_is_said_in_one_line():
         def fused(self):
             raise RuntimeError("not\ntoday")
 
-    with pytest.raises(CostError, match="Broken cannot be brought to its deployed form: RuntimeError: not today"):
+    with pytest.raises(
+        CostError, match="Broken cannot be brought to its deployed form: RuntimeError: not today"
+    ):
         estimate(Broken(), (2,), "cpu")
 
 
@@ -121,10 +123,26 @@ def test_peak_memory_is_weights_and_activations():
 @pytest.mark.parametrize("target", ["a100", "pixel6", "coral", "cpu", "jetson", "apple-m1"])
 def test_more_work_costs_more(target):
     def costs(**options):
-        return [estimate(on_meta(lambda w=w: nn.Sequential(conv_norm(3, w, 3), nn.ReLU(), conv_norm(w, w, 3))), (3, 32, 32), target, **options) for w in (16, 64, 256)]
+        return [
+            estimate(
+                on_meta(lambda w=w: nn.Sequential(conv_norm(3, w, 3), nn.ReLU(), conv_norm(w, w, 3))),
+                (3, 32, 32),
+                target,
+                **options,
+            )
+            for w in (16, 64, 256)
+        ]
 
     for narrow, wide in (costs()[:2], costs()[1:], costs(batch_size=8)[1:]):
-        for name in ("latency_ms", "energy_mj", "params", "macs", "bytes_moved", "peak_memory_bytes", "activation_bytes"):
+        for name in (
+            "latency_ms",
+            "energy_mj",
+            "params",
+            "macs",
+            "bytes_moved",
+            "peak_memory_bytes",
+            "activation_bytes",
+        ):
             assert getattr(narrow, name) < getattr(wide, name), name
     for one, eight in zip(costs(), costs(batch_size=8), strict=True):
         assert one.latency_ms < eight.latency_ms
@@ -185,8 +203,13 @@ def test_a_cell_is_priced_once_for_all_its_places():
 
 def test_an_architecture_is_priced_at_its_deployment_input(architecture):
     network = architecture.network
-    larger = replace(network, input=Signature("image", network.input.channels, tuple(2 * s for s in network.input.size)))
-    assert estimate_architecture(Architecture(larger), "a100").macs > 2 * estimate_architecture(architecture, "a100").macs
+    larger = replace(
+        network, input=Signature("image", network.input.channels, tuple(2 * s for s in network.input.size))
+    )
+    assert (
+        estimate_architecture(Architecture(larger), "a100").macs
+        > 2 * estimate_architecture(architecture, "a100").macs
+    )
 
 
 def test_architectures_that_cannot_be_priced():

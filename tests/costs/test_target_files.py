@@ -48,7 +48,8 @@ def test_a_good_file(tmp_path):
 
 
 def test_a_short_file(tmp_path):
-    text = 'name = "x"\n[figures]\nfp32_tflops = { value = 1, source = "s" }\nmemory_bandwidth_gbs = { value = 9, source = "s" }\n'
+    figures = (f'{name} = {{ value = 1, source = "s" }}' for name in ("fp32_tflops", "memory_bandwidth_gbs"))
+    text = "\n".join(['name = "x"', "[figures]", *figures])
     target = read_target(write(tmp_path, text))
     assert target.label == "x/compiled/fp32/b1/nchw"
 
@@ -65,8 +66,16 @@ def test_a_file_is_a_target_reference(tmp_path, reference):
 WRONG = {
     "an unknown key": ('vendor = "Somebody"', 'vender = "x"', ["vender", "vendor"]),
     "an unknown figure": ("fp32_tflops =", "fp32_tflop =", ["fp32_tflop", "fp32_tflops"]),
-    "an unknown key of a figure": ('source = "page 3", trust', 'sauce = "page 3", trust', ["figures.fp32_tflops"]),
-    "a figure without source": ('{ value = 15, source = "page 1", trust = "high" }', "{ value = 15 }", ["tdp_w", "source"]),
+    "an unknown key of a figure": (
+        'source = "page 3", trust',
+        'sauce = "page 3", trust',
+        ["figures.fp32_tflops"],
+    ),
+    "a figure without source": (
+        '{ value = 15, source = "page 1", trust = "high" }',
+        "{ value = 15 }",
+        ["tdp_w", "source"],
+    ),
     "an empty source": ('"page 1"', '""', ["figures.tdp_w.source"]),
     "a bare figure": ('{ value = 15, source = "page 1", trust = "high" }', "15", ["figures.tdp_w"]),
     "an unknown trust": ('trust = "measured"', 'trust = "sure"', ["memory_bandwidth_gbs.trust"]),
@@ -128,14 +137,16 @@ def test_names_and_aliases():
     assert by_alias.label == "a100-sxm4-80gb/compiled/fp16/b1/nchw"
 
 
-@pytest.mark.parametrize(("name", "nearest"), [("a1000", "a100"), ("pixel7", "pixel6"), ("h1000", "h100"), ("", "There are")])
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("a1000", "a100"), ("pixel7", "pixel6"), ("h1000", "h100"), ("", "There are")]
+)
 def test_an_unknown_name_offers_the_nearest(name, nearest):
     with pytest.raises(UnknownNameError, match=nearest):
         resolve_target(name)
 
 
 def test_profiles_a_device_cannot_have():
-    with pytest.raises(TargetError, match="bf16.*bf16_tflops.*fp32, fp16, amp-fp16, int8"):
+    with pytest.raises(TargetError, match=r"bf16.*bf16_tflops.*fp32, fp16, amp-fp16, int8"):
         resolve_target("t4", precision="bf16")
     with pytest.raises(TargetError, match="precision 'fp5'"):
         resolve_target("t4", precision="fp5")

@@ -122,7 +122,9 @@ def test_the_precision_says_how_large_numbers_are(precision):
 
 
 def test_integers_and_booleans_keep_their_size():
-    compare, where = trace(Function(lambda x: torch.where(x > 0, x, 0.0)), (4, 6), precision="fp16").operators[::2]
+    compare, where = trace(
+        Function(lambda x: torch.where(x > 0, x, 0.0)), (4, 6), precision="fp16"
+    ).operators[::2]
     assert compare.bytes_written == 24
     assert where.bytes_read == 24 + 48 + 2
 

@@ -44,7 +44,11 @@ def test_convolutions(groups, outputs, kind, kernel, stride, dilation):
     assert operator.weight_bytes == 4 * (module.weight.numel() + outputs)
     assert operator.bytes_read == 4 * 3 * 4 * 9 * 12 + operator.weight_bytes
     assert operator.bytes_written == 4 * output.numel()
-    assert (operator.dim("groups"), operator.dim("out_channels"), operator.dim("batch")) == (groups, outputs, 3)
+    assert (operator.dim("groups"), operator.dim("out_channels"), operator.dim("batch")) == (
+        groups,
+        outputs,
+        3,
+    )
 
 
 @pytest.mark.parametrize("axes", [1, 3])
@@ -273,7 +277,8 @@ def test_a_sparse_product_counts_the_stored_values(layout):
 
 
 @pytest.mark.parametrize(
-    ("build", "params", "macs"), [(resnet50, 25_557_032, 4_089_184_256), (mobilenet_v2, 3_504_872, 300_774_272)]
+    ("build", "params", "macs"),
+    [(resnet50, 25_557_032, 4_089_184_256), (mobilenet_v2, 3_504_872, 300_774_272)],
 )
 def test_published_networks(build, params, macs):
     module = on_meta(build)
