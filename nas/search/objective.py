@@ -81,8 +81,8 @@ class Constraint:
         units = UNITS.get(name.partition("@")[0], UNITS[""])
         if unit.lower() not in units:
             known = ", ".join(u for u in units if u)
-            match = nearest(name.partition("@")[0], UNITS) if units is UNITS[""] else None
-            hint = f"Did you mean {match!r}?" if match else f"Known: {known}"
+            close = nearest(name.partition("@")[0], UNITS) if units is UNITS[""] else None
+            hint = f"Did you mean {close!r}?" if close else f"Known: {known}"
             raise UsageError(f"constraint {text!r}: unknown unit {unit!r} for {name}. {hint}")
         try:
             limit = float(number) * units[unit.lower()]
