@@ -11,8 +11,8 @@ from torch import Tensor
 from nas.errors import ExportError
 from nas.export.agreement import check_agreement, check_inputs, export_errors
 from nas.export.exporter import ExportReport, ExportRequest
-from nas.export.files import whole_file
 from nas.export.program import export_program, quiet, require_single_input
+from nas.files import whole_file
 
 TOLERANCE = 1e-4
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -29,7 +29,7 @@ def write(request: ExportRequest) -> ExportReport:
         )
     program = export_program(request.module, request.example)
     require_single_input(program.exported)
-    with whole_file(request.path) as temporary:
+    with whole_file(request.path, ExportError) as temporary:
         with export_errors("ONNX"), quiet():
             converted = torch.onnx.export(
                 program.exported,

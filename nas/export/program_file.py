@@ -7,10 +7,11 @@ import io
 import torch
 from torch import Tensor
 
+from nas.errors import ExportError
 from nas.export.agreement import check_agreement, check_inputs, export_errors
 from nas.export.exporter import ExportReport, ExportRequest
-from nas.export.files import whole_file
 from nas.export.program import export_program, quiet
+from nas.files import whole_file
 
 TOLERANCE = 1e-5
 
@@ -31,7 +32,7 @@ def write(request: ExportRequest) -> ExportReport:
     inputs = check_inputs(request.example, program.batches)
     with export_errors("a torch.export program"):
         difference = check_agreement("the exported program", request.module, inputs, run, TOLERANCE)
-    with whole_file(request.path) as temporary:
+    with whole_file(request.path, ExportError) as temporary:
         temporary.write_bytes(buffer.getbuffer())
     return ExportReport(
         request.path, difference, ("load it with torch.export.load(PATH).module()", *program.notes)

@@ -15,9 +15,9 @@ from torch import Tensor
 from nas.errors import ExportError
 from nas.export.agreement import check_agreement, check_inputs, export_errors
 from nas.export.exporter import ExportReport, ExportRequest
-from nas.export.files import whole_file
 from nas.export.program import export_program
 from nas.export.python_source import network_source
+from nas.files import whole_file
 
 TOLERANCE = 1e-5
 LARGEST = 400_000_000
@@ -85,7 +85,7 @@ def write(request: ExportRequest) -> ExportReport:
         source, state = network_source(program.exported, request.module)
         text = file_text(source, state, request, any_batch=len(program.batches) > 1)
     inputs = check_inputs(request.example, program.batches)
-    with whole_file(request.path) as temporary:
+    with whole_file(request.path, ExportError) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
         difference = check_agreement(
             "the Python file", request.module, inputs, lambda x: run_file(temporary, x), TOLERANCE

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from nas.errors import ExportError, NasError
 from nas.export.exporter import ExportReport, ExportRequest
-from nas.export.files import check_writable
 from nas.export.weights import trial_weights
+from nas.files import check_writable
 
 if TYPE_CHECKING:
     import torch

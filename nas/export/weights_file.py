@@ -7,9 +7,10 @@ import json
 import torch
 from torch import Tensor, nn
 
+from nas.errors import ExportError
 from nas.export.agreement import check_agreement, check_inputs, export_errors
 from nas.export.exporter import ExportReport, ExportRequest
-from nas.export.files import whole_file
+from nas.files import whole_file
 
 TOLERANCE = 1e-5
 
@@ -26,7 +27,7 @@ def write(request: ExportRequest) -> ExportReport:
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in request.module.state_dict().items()
     }
-    with whole_file(request.path) as temporary:
+    with whole_file(request.path, ExportError) as temporary:
         with export_errors("safetensors"):
             save_file(state, temporary, metadata=header(request))
             loaded = load_file(temporary)

@@ -19,11 +19,13 @@ def write_report(store: Store, study: str, path: Path, registry: Registry) -> Pa
     or not at all. Raises UnknownNameError for a study the store does not hold and UsageError where the file
     cannot be written.
     """
-    from nas.report.files import check_writable, write_whole
+    from nas.files import check_writable, whole_file
 
     path = Path(path)
     check_writable(path)
-    write_whole(path, report_html(store, study, registry))
+    page = report_html(store, study, registry)
+    with whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", newline="\n")
     return path
 
 

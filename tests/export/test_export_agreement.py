@@ -10,7 +10,7 @@ from torch import nn
 
 from nas.errors import ExportError, UsageError
 from nas.export.agreement import check_agreement, check_inputs, export_errors, largest_difference
-from nas.export.files import check_writable, whole_file
+from nas.files import check_writable, whole_file
 
 
 def test_the_largest_difference_is_found() -> None:
@@ -93,5 +93,5 @@ def test_nothing_is_left_of_a_file_that_failed(tmp_path: Path, error: type[BaseE
 
 
 def test_a_disk_error_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="cannot write"), whole_file(tmp_path / "file.bin"):
+    with pytest.raises(ExportError, match="cannot write"), whole_file(tmp_path / "file.bin", ExportError):
         raise OSError(28, "No space left on device")

@@ -1,12 +1,14 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole and checked, or not at all."""
 
 from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from nas.errors import UsageError
+from nas.errors import NasError, UsageError
 
 
 def check_writable(path: Path) -> None:
@@ -15,7 +17,7 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"cannot write {str(path)!r:.200}: a file name holds no NUL")
     try:
         if path.is_dir():
-            raise UsageError(f"{path} is a folder: name the file to write, e.g. {path / 'report.html'}")
+            raise UsageError(f"{path} is a folder: name the file to write")
         if not path.parent.is_dir():
             raise UsageError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
         if not os.access(path.parent, os.W_OK):
@@ -24,16 +26,20 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"cannot write {str(path)!r:.200}: {error.strerror or error}") from None
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text beside `path` and renames it there; UsageError where the system refuses."""
-    temporary = path.parent / f".nas-{secrets.token_hex(8)}.part"
+@contextmanager
+def whole_file(path: Path, error: type[NasError] = UsageError) -> Iterator[Path]:
+    """A path to write to; the file is moved to `path` when the block ends well, and removed otherwise.
+
+    The temporary file lies beside `path` and keeps its suffix, which some formats insist on. `error` is
+    raised where the system refuses.
+    """
+    temporary = path.parent / f".nas-{secrets.token_hex(8)}{path.suffix}"
     try:
-        with temporary.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
+        yield temporary
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
+    except OSError as problem:
+        raise error(f"cannot write {path}: {problem.strerror or problem}") from None
     finally:
         temporary.unlink(missing_ok=True)
