@@ -85,7 +85,7 @@ def _next_steps(session: Session, number: int) -> None:
 
 
 def _command(name: str, session: Session, what: str | None = None) -> str:
-    """A command line that works on this session's store."""
+    """A command line that works on the store of the running study."""
     from nas.cli.options import DEFAULT_STORE
 
     url = session.store.display_url
