@@ -40,13 +40,17 @@ def _attribute(reference: str, name: str, attribute: str) -> Any:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise InputError(
-            f"{reference}: there is no module {error.name!r} here or among the installed ones"
+            f"{reference}: there is no module {error.name or name!r} here or among the installed ones"
         ) from None
     except (Exception, SystemExit) as error:
         raise InputError(f"{reference}: importing {name!r} raised {_line(error)}") from error
-    if not hasattr(module, attribute):
-        raise InputError(f"{reference}: the module {name!r} ({module.__file__}) has no {attribute!r}")
-    return getattr(module, attribute)
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        place = getattr(module, "__file__", None) or "no file"
+        raise InputError(f"{reference}: the module {name!r} ({place}) has no {attribute!r}") from None
+    except Exception as error:  # a module may make its attributes when they are asked for
+        raise InputError(f"{reference}: getting {attribute!r} raised {_line(error)}") from error
 
 
 def _called(reference: str, found: Any) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.costs.target import Target
-from nas.costs.target_file import check_target, read_target
+from nas.costs.target_file import LARGEST_BATCH, check_target, read_target
 from nas.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -31,14 +32,27 @@ def resolve_target(
     target = _find(reference, registry)
     given = {"precision": precision, "batch_size": batch_size, "runtime": runtime, "layout": layout}
     changes = {key: value for key, value in given.items() if value is not None}
-    if batch_size is not None and batch_size < 1:
-        raise UsageError(f"the batch size must be at least 1, not {batch_size}")
+    if batch_size is not None:
+        changes["batch_size"] = _batch_size(batch_size)
     return check_target(replace(target, **changes))  # type: ignore[arg-type]
+
+
+def _batch_size(given: object) -> int:
+    """A batch size as a plain integer; numpy's are taken too, fractions and text are not."""
+    try:
+        size = 0 if isinstance(given, bool) else operator.index(given)  # type: ignore[call-overload]
+    except TypeError:
+        size = 0
+    if not 1 <= size <= LARGEST_BATCH:
+        raise UsageError(f"the batch size must be an integer from 1 to {LARGEST_BATCH:,}, not {given!r:.100}")
+    return int(size)
 
 
 def _find(reference: str | Path | Target, registry: Registry | None) -> Target:
     if isinstance(reference, Target):
         return reference
+    if not isinstance(reference, str | Path):
+        raise UsageError(f"a target is a name, a path or a Target, not {reference!r:.100}")
     if isinstance(reference, Path) or reference.endswith(".toml"):
         return read_target(Path(reference))
     if registry is None:

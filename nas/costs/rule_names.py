@@ -31,6 +31,11 @@ FACTORS: Mapping[str, int] = {
     "celu": 4,
     "selu": 4,
     "log_sigmoid_forward": 5,
+    "affine_grid_generator": 6,
+    "hann_window": 4,
+    "hamming_window": 4,
+    "bartlett_window": 4,
+    "blackman_window": 8,
 }
 """Arithmetic per element of pointwise operators that take more than one; a rough measure."""
 POINTWISE = [
@@ -155,6 +160,7 @@ COPIES = [
     "block_diag",
     "_pin_memory",
     "unfold_copy",
+    "unfold_backward",
     "slice_scatter",
     "select_scatter",
     "diagonal_scatter",

@@ -54,8 +54,10 @@ def _distances(call: Call) -> Work:
 
 
 def _sort(call: Call) -> Work:
-    extent = call["self"].shape[-1] if call["self"].ndim else 1
-    return Work("sort", 0, round(call["self"].numel() * math.log2(max(2, extent))))
+    """Comparisons along one axis, or of all elements where the operator is not given one."""
+    source, axis = call["self"], call.given.get("dim")
+    extent = source.numel() if axis is None or not source.ndim else source.shape[axis]
+    return Work("sort", 0, round(source.numel() * math.log2(max(2, extent))))
 
 
 RULES: Mapping[str, Rule] = {

@@ -12,6 +12,7 @@ from nas.costs.target import LAYOUTS, PRECISIONS, RUNTIMES, Device, Figure, Targ
 from nas.errors import TargetError, nearest
 
 SIZE_LIMIT = 200_000
+LARGEST_BATCH = 1_000_000
 PEAKS = {
     "fp32": "fp32_tflops",
     "tf32": "tf32_tflops",
@@ -57,7 +58,7 @@ class ProfileEntry(_Strict):
 
     precision: str = "fp32"
     runtime: str = "compiled"
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    batch_size: Annotated[int, Field(ge=1, le=LARGEST_BATCH)] = 1
     layout: str = "nchw"
 
 
@@ -102,6 +103,10 @@ def check_target(target: Target, where: str | None = None) -> Target:
     ):
         if value not in known:
             raise TargetError(f"{prefix}unknown {what} {value!r}; known: {', '.join(known)}")
+    if not isinstance(target.batch_size, int) or not 1 <= target.batch_size <= LARGEST_BATCH:
+        raise TargetError(
+            f"{prefix}the batch size must be an integer from 1 to {LARGEST_BATCH:,}, not {target.batch_size!r}"
+        )
     figures = target.device.figures
     if "memory_bandwidth_gbs" not in figures:
         raise TargetError(f"{prefix}the figure 'memory_bandwidth_gbs' is missing")
@@ -113,13 +118,19 @@ def check_target(target: Target, where: str | None = None) -> Target:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    if "\0" in str(path):
+        raise TargetError(f"{str(path)!r:.200}: a file name holds no NUL")
     try:
-        if path.stat().st_size > SIZE_LIMIT:
+        with path.open("rb") as file:  # a device or a pipe does not say how large it is
+            content = file.read(SIZE_LIMIT + 1)
+        if len(content) > SIZE_LIMIT:
             raise TargetError(f"{path}: larger than {SIZE_LIMIT:,} bytes; a target file is a page of TOML")
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise TargetError(f"{path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError:
+        raise TargetError(f"{path}: not a target file: nested too deeply") from None
+    except ValueError as error:  # no UTF-8, no TOML, or a number of thousands of digits
         raise TargetError(f"{path}: not a TOML file: {error}") from None
 
 

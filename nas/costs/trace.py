@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import index
 from typing import TypeAlias, cast
 
 import torch
@@ -97,12 +98,16 @@ def _input(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
 def batched(input_shape: Shapes, batch_size: int) -> list[tuple[int, ...]]:
     """The shapes of all inputs with the batch in front; CostError where they are none."""
     try:
-        several = bool(input_shape) and not isinstance(input_shape[0], int)
+        batch = index(batch_size)
+    except TypeError:
+        raise CostError(f"a batch size is an integer, not {batch_size!r:.100}") from None
+    try:
+        several = len(input_shape) > 0 and not hasattr(input_shape[0], "__index__")
         shapes = cast(Sequence[Sequence[int]], input_shape if several else [input_shape])
-        batched = [(int(batch_size), *(int(extent) for extent in shape)) for shape in shapes]
+        batched = [(batch, *(index(extent) for extent in shape)) for shape in shapes]
     except (TypeError, ValueError, KeyError):
         raise CostError(
-            f"an input shape is a sequence of sizes without the batch, not {input_shape!r}"
+            f"an input shape is a sequence of integers without the batch, not {input_shape!r:.100}"
         ) from None
     if any(extent < 1 for shape in batched for extent in shape):
         raise CostError(

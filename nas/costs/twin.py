@@ -20,6 +20,8 @@ def meta_twin(module: nn.Module) -> nn.Module:
         memo[id(parameter)] = nn.Parameter(_empty(parameter), requires_grad=False)
     for buffer in module.buffers():
         memo[id(buffer)] = _empty(buffer)
+    for tensor in _computed(module):
+        memo[id(tensor)] = _empty(tensor)
     memo[id(memo)] = []  # where deepcopy keeps the originals alive
     return copy.deepcopy(module, memo).to("meta").eval()
 
@@ -32,13 +34,21 @@ def cpu_twin(module: nn.Module) -> nn.Module:
         raise ValueError("its parameters are on the meta device")
     if sum(tensor.numel() * tensor.element_size() for tensor in tensors) > CPU_LIMIT:
         raise ValueError(f"it is too large to be copied ({CPU_LIMIT >> 30} GiB)")
-    memo: dict[int, Any] = {id(t): t.detach().clone() for t in tensors if t.layout is not torch.strided}
-    return copy.deepcopy(module, memo).to("cpu").eval()  # deepcopy alone cannot copy sparse tensors
+    sparse = [tensor for tensor in tensors if tensor.layout is not torch.strided]
+    # deepcopy alone copies neither sparse tensors nor those that know how they were computed
+    memo: dict[int, Any] = {id(tensor): tensor.detach().clone() for tensor in (*sparse, *_computed(module))}
+    return copy.deepcopy(module, memo).to("cpu").eval()
 
 
 def has_sparse_weights(module: nn.Module) -> bool:
     """Whether a parameter or buffer is sparse: the meta device cannot tell how many values it holds."""
     return any(tensor.layout is not torch.strided for tensor in (*module.parameters(), *module.buffers()))
+
+
+def _computed(module: nn.Module) -> list[torch.Tensor]:
+    """Plain attributes that autograd computed, as `torch.nn.utils.prune` leaves them."""
+    values = [value for part in module.modules() for value in vars(part).values()]
+    return [value for value in values if isinstance(value, torch.Tensor) and not value.is_leaf]
 
 
 def _inner(module: nn.Module) -> nn.Module:
