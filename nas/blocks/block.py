@@ -23,7 +23,11 @@ class Block:
     given as ``"package.module:Class"``, which puts off the import of torch until a module is built.
     `valid(signature, width, stride, **knobs)` says which knob values fit a signature. `output` overrides
     the rule for the signature that leaves the block (default: `width` channels, sizes divided by `stride`
-    and rounded up). `source` names the paper.
+    and rounded up). `params` and `macs`, where a block declares them, are hand formulas called as
+    ``params(signature, width, stride, **knobs)``: the parameters of the training form, and the
+    multiply-accumulates of convolutions, linear layers and matrix products in the deployed form for one
+    sample; the conformance kit holds them against the module. `exportable` False says that ONNX or
+    `torch.export` cannot carry the deployed form. `source` names the paper.
     """
 
     name: str
@@ -33,6 +37,8 @@ class Block:
     knobs: Mapping[str, Choice] = field(default_factory=dict)
     valid: Callable[..., bool] | None = None
     output: Callable[..., Signature] | None = None
+    params: Callable[..., int] | None = None
+    macs: Callable[..., int] | None = None
     source: str = ""
     description: str = ""
     exportable: bool = True

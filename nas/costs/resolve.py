@@ -40,7 +40,7 @@ def resolve_target(
 def _batch_size(given: object) -> int:
     """A batch size as a plain integer; numpy's are taken too, fractions and text are not."""
     try:
-        size = 0 if isinstance(given, bool) else operator.index(given)  # type: ignore[call-overload]
+        size = 0 if isinstance(given, bool) else operator.index(given)  # type: ignore[arg-type]
     except TypeError:
         size = 0
     if not 1 <= size <= LARGEST_BATCH:

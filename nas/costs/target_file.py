@@ -105,7 +105,8 @@ def check_target(target: Target, where: str | None = None) -> Target:
             raise TargetError(f"{prefix}unknown {what} {value!r}; known: {', '.join(known)}")
     if not isinstance(target.batch_size, int) or not 1 <= target.batch_size <= LARGEST_BATCH:
         raise TargetError(
-            f"{prefix}the batch size must be an integer from 1 to {LARGEST_BATCH:,}, not {target.batch_size!r}"
+            f"{prefix}the batch size must be an integer from 1 to {LARGEST_BATCH:,}, "
+            f"not {target.batch_size!r}"
         )
     figures = target.device.figures
     if "memory_bandwidth_gbs" not in figures:

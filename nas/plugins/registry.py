@@ -61,6 +61,10 @@ class Names(Mapping[str, T], Generic[T]):
     def __len__(self) -> int:
         return len(self._providers)
 
+    def unique(self) -> dict[str, T]:
+        """The objects whose bare name is that of one plugin only."""
+        return {name: self._items[name] for name in self if len(self._providers[name]) == 1}
+
     def provider(self, name: str) -> Plugin:
         """The plugin that provides a name."""
         self[name]

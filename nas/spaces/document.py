@@ -70,14 +70,20 @@ class CellDocument(Document):
     share: Group | None = None
 
 
+Pattern = Annotated[list[Options[BlockDocument]], Field(min_length=1, max_length=MAX_OPTIONS)]
+"""What takes turns in the layers of a stage, each a block or a list of alternatives."""
+
+
 class StageDocument(Document):
-    """Layers one behind the other, each a block out of `blocks`, or each the same cell."""
+    """Layers one behind the other: each a block out of `blocks`, or as `pattern` says, or the same cell."""
 
     depth: Options[Depth] = [1]
     width: Options[Width] | None = None
     stride: Stride = 1
     share: bool = False
+    downsample: BlockDocument | None = None
     blocks: Options[BlockDocument] | None = None
+    pattern: Pattern | None = None
     cell: CellDocument | None = None
 
 

@@ -63,6 +63,7 @@ def fit(
     knobs = use.knob_values()
     if block.domain != signature.domain:
         return None
+    width = settled_width(block, width, signature)
     try:
         if not block.accepts(signature, width, stride, knobs):
             return None
@@ -79,6 +80,11 @@ def fit(
         if isinstance(value, BlockUse) and not _fits_inside(value, signature, output, width, stride, blocks):
             return None
     return output
+
+
+def settled_width(block: Block, width: int | None, signature: Signature) -> int | None:
+    """The channels that leave a block: where its role takes a width and none is given, those it is given."""
+    return signature.channels if width is None and block.role in WIDTH_ROLES else width
 
 
 def _fits_inside(

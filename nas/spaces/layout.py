@@ -124,7 +124,7 @@ class _Builder:
         if self._slots > MAX_SLOTS:
             raise SpaceError(f"{repeat.name}.depth: the space has more than {MAX_SLOTS:,} layers")
         widths = repeat.width or (None,)
-        width_column = self._column(f"{repeat.name}.width", widths)
+        width_column = self._column(f"{repeat.stage or repeat.name}.width", widths)
         depth_column = self._column(f"{repeat.name}.depth", depths)
         single = repeat.depth is None
         names = [repeat.name] if single else [f"{repeat.name}.layers.{n}" for n in range(max(depths))]

@@ -11,7 +11,7 @@ from nas.spaces.architecture import Layer, Network
 from nas.spaces.counting import Counter
 from nas.spaces.decision import Decision, Instance, Slot, Values, column_reader
 from nas.spaces.enumeration import enumerate_vectors
-from nas.spaces.fitting import fit
+from nas.spaces.fitting import fit, settled_width
 from nas.spaces.layout import Layout, Part
 from nas.spaces.sampling import Sampler
 from nas.spaces.signature import Signature
@@ -144,7 +144,8 @@ class TreeModel:
             return Instance(group.options.graph(values, signature, slot), signature), signature
         assert part.layer is not None
         use, _ = part.layer.read(part.layer_values(vector, number))
-        width, stride = part.width(vector), part.stride if number == 0 else 1
+        width = settled_width(self._layout.blocks[use.use], part.width(vector), signature)
+        stride = part.stride if number == 0 else 1
         output = fit(use, signature, width, stride, self._layout.blocks)
         if output is None:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import PluginError
@@ -40,10 +40,10 @@ class Resolver:
             self._problems.add(
                 ("input", "size"), f"domain {given.domain!r} has {expected} of them, not {len(given.size)}"
             )
-        parts = [self._stage(stage, number) for number, stage in enumerate(document.stages)]
+        parts = [part for number, stage in enumerate(document.stages) for part in self._stage(stage, number)]
         if document.stem is not None:
             stem = document.stem
-            body = self._layer(stem, ("stem",), STAGE_ROLES, without=("width", "stride"))
+            body = self._layer(stem, ("stem",), STAGE_ROLES)
             width = self._distinct(stem.width, ("stem", "width"))
             parts.insert(0, Repeat("stem", body, None, width, stem.stride))
         parts.append(Repeat("head", self._layer(document.head, ("head",), ("head",))))
@@ -53,23 +53,55 @@ class Resolver:
             Signature(given.domain, given.channels, tuple(given.size)), tuple(parts), document.classes
         )
 
-    def _stage(self, stage: StageDocument, number: int) -> Repeat:
+    def _stage(self, stage: StageDocument, number: int) -> list[Repeat]:
+        """The parts of one stage: its layers, behind a layer for downsampling where it has one."""
         key: Key = ("stages", number)
         depth = self._distinct(stage.depth, (*key, "depth"))
-        name = f"stages.{number}"
-        if (stage.blocks is None) == (stage.cell is None):
-            self._problems.add(key, "needs either 'blocks' or 'cell'")
+        if sum(body is not None for body in (stage.blocks, stage.cell, stage.pattern)) != 1:
+            self._problems.add(key, "needs one of 'blocks', 'pattern' and 'cell'")
         if stage.cell is not None:
-            if {"width", "stride", "share"} & stage.model_fields_set:
-                self._problems.add(
-                    key, "a cell keeps width and size and has its own 'share'; put a stage of blocks in front"
-                )
-            return Repeat(name, self._cell(stage.cell, number), depth)
+            return [self._cells(stage, stage.cell, depth, number)]
         if stage.width is None:
             self._problems.add((*key, "width"), "is missing")
-        width = self._distinct(stage.width or [1], (*key, "width"))
+        width, stride, name = self._distinct(stage.width or [1], (*key, "width")), stage.stride, key_name(key)
+        front = []
+        if stage.downsample is not None:
+            body = self._layer(stage.downsample, (*key, "downsample"), STAGE_ROLES)
+            front.append(Repeat(f"{name}.downsample", body, None, width, stride, stage=name))
+            width, stride = (), 1
+        if stage.pattern is not None:
+            return [*front, *self._pattern(stage, stage.pattern, (width, stride), number)]
         body = self._alternatives(stage.blocks or [], (*key, "blocks"), STAGE_ROLES)
-        return Repeat(name, body, depth, width, stage.stride, stage.share)
+        return [*front, Repeat(name, body, depth, width, stride, stage.share)]
+
+    def _pattern(
+        self,
+        stage: StageDocument,
+        pattern: Sequence[Sequence[BlockDocument]],
+        first: tuple[tuple[int, ...], int],
+        number: int,
+    ) -> Iterator[Repeat]:
+        """The layers of a stage whose blocks take turns; `first` is the width and stride of the first one."""
+        key: Key = ("stages", number)
+        if len(stage.depth) > 1 or stage.share:
+            self._problems.add((*key, "pattern"), "needs one fixed 'depth' and goes without 'share'")
+        name = key_name(key)
+        bodies = [
+            self._alternatives(documents, (*key, "pattern", turn), STAGE_ROLES)
+            for turn, documents in enumerate(pattern)
+        ]
+        for layer in range(stage.depth[0]):
+            width, stride = first if layer == 0 else ((), 1)
+            body = bodies[layer % len(bodies)]
+            yield Repeat(f"{name}.layers.{layer}", body, None, width, stride, stage=name)
+
+    def _cells(self, stage: StageDocument, cell: CellDocument, depth: tuple[int, ...], number: int) -> Repeat:
+        key: Key = ("stages", number)
+        if {"width", "stride", "share", "downsample"} & stage.model_fields_set:
+            self._problems.add(
+                key, "a cell keeps width and size and has its own 'share'; put a stage of blocks in front"
+            )
+        return Repeat(key_name(key), self._cell(cell, number), depth)
 
     def _cell(self, cell: CellDocument, number: int) -> GraphNode:
         operations = self._alternatives(
@@ -95,9 +127,7 @@ class Resolver:
                 nodes.append(node)
         return choice(nodes) if nodes else Fixed(0)
 
-    def _layer(
-        self, document: BlockDocument, key: Key, roles: Sequence[str], without: tuple[str, ...] = ()
-    ) -> Fixed | OneOf:
+    def _layer(self, document: BlockDocument, key: Key, roles: Sequence[str]) -> Fixed | OneOf:
         node = self._block(document.use, document.knobs(), key, roles)
         return Fixed(node) if node is not None else Fixed(0)
 
@@ -196,6 +226,11 @@ class Resolver:
             self._problems.add(key, f"is missing: {block.name!r} needs a block of role {knob.role!r} here")
             return Fixed(0)
         return self._held_blocks(knob.role, [default], key)
+
+
+def key_name(key: Key) -> str:
+    """A key as the name of a part: ``("stages", 0)`` is ``stages.0``."""
+    return ".".join(map(str, key))
 
 
 def _possible(knob: Choice) -> str:

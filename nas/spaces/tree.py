@@ -75,8 +75,9 @@ class Repeat:
     """A part of a network: its body stacked `depth` times.
 
     `depth` None is exactly one layer that carries the name of the part itself (a stem, a head). `width` is
-    empty where the body keeps the channels it is given. `stride` is that of the first layer. With `share`
-    all layers take the same choices.
+    empty where the body keeps the channels it is given; it is decided under the name `stage` where the part
+    is only the first layer of one. `stride` is that of the first layer. With `share` all layers take the same
+    choices.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Repeat:
     width: tuple[int, ...] = ()
     stride: int = 1
     share: bool = False
+    stage: str = ""
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ _RULES: dict[str, Callable[..., bool]] = {
     "identity": _keeps,
 }
 
+_NORMS = ("layer_bias", "layer", "group", "batch", "none")
 _METAFORMER = "arXiv:2210.13452"
 _MOBILEDETS = "arXiv:2004.14525"
 _RESNET = "arXiv:1512.03385"
@@ -166,9 +167,20 @@ def _metaformer() -> list[Block]:
             _METAFORMER,
             mixer=Choice(role="mixer"),
             ffn=Choice("mlp", role="ffn"),
-            norm=Choice("layer", "group", "batch"),
+            norm=Choice("layer", "layer_bias", "group", "batch"),
             layer_scale=Choice(0.0, 1e-6, 1e-5, 0.1, 1.0),
             residual_scale=Choice(0.0, 1.0),
+        ),
+        _block(
+            "metanext",
+            "block",
+            "metanext:MetaNext",
+            "mixer, norm and feed-forward in one residual branch, as in ConvNeXt",
+            "arXiv:2303.16900",
+            mixer=Choice("depthwise_conv", role="mixer"),
+            ffn=Choice("mlp", role="ffn"),
+            norm=Choice(*_NORMS),
+            layer_scale=Choice(1e-6, 0.0, 1e-5, 0.1, 1.0),
         ),
         _block("identity_mixer", "mixer", "mixers:IdentityMixer", "mixes nothing", _METAFORMER),
         _block(
@@ -178,6 +190,15 @@ def _metaformer() -> list[Block]:
             "average pooling minus its input",
             "arXiv:2111.11418",
             kernel=Choice(3, 5, 7, 9),
+        ),
+        _block(
+            "depthwise_conv",
+            "mixer",
+            "mixers:DepthwiseConv",
+            "a depthwise convolution",
+            "arXiv:2201.03545",
+            kernel=Choice(7, 3, 5, 9, 11, 13, 31),
+            bias=Choice(True, False),
         ),
         _block(
             "separable_conv",
@@ -204,6 +225,7 @@ def _metaformer() -> list[Block]:
             _METAFORMER,
             ratio=Choice(4, 0.5, 1, 2, 3, 8),
             activation=_activation("star_relu"),
+            bias=Choice(False, True),
         ),
     ]
 
@@ -218,6 +240,21 @@ def _heads() -> list[Block]:
             hidden=Choice(0, 128, 256, 512, 1024, 1280, 2048, 4096),
             activation=_activation("relu"),
             norm=Choice("none", "batch", "layer"),
+        )
+    ]
+
+
+def _downsampling() -> list[Block]:
+    return [
+        _block(
+            "downsample",
+            "downsample",
+            "downsampling:Downsample",
+            "one strided convolution with a norm in front or behind, between stages or as a stem",
+            "arXiv:2201.03545",
+            overlap=Choice(False, True),
+            norm=Choice(*_NORMS),
+            order=Choice("norm_conv", "conv_norm"),
         )
     ]
 
@@ -248,4 +285,4 @@ def _operations() -> list[Block]:
 @hookimpl
 def nas_blocks() -> list[Block]:
     """The first-party blocks."""
-    return [*_convolutional(), *_metaformer(), *_heads(), *_operations()]
+    return [*_convolutional(), *_metaformer(), *_downsampling(), *_heads(), *_operations()]

@@ -60,7 +60,7 @@ class Conv(ConvNormAct):
     """One dense convolution with batch norm and activation.
 
     (N, C, H, W) to (N, width, H / stride, W / stride), rounded up. `kernel` is odd, in pixels; `width` None
-    keeps the channels.
+    keeps the channels; `activation` stands behind the norm.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class Conv(ConvNormAct):
 class ConvStem(nn.Module):
     """The first layer of a network: convolution, norm, activation and, where wanted, a max-pool.
 
-    (N, C, H, W) to (N, width, H / stride, W / stride), rounded up. `kernel` is odd, in pixels. With `pool` a
-    3x3 max-pool takes a factor 2 of an even stride and the convolution the rest, as in ResNet (stride 4 =
-    2 and 2). `norm` is "batch", or "layer" for a convolution with bias and a layer norm over the channels,
-    as in MetaFormer (arXiv:2210.13452).
+    (N, C, H, W) to (N, width, H / stride, W / stride), rounded up. `kernel` is odd, in pixels; `activation`
+    stands behind the norm. With `pool` a 3x3 max-pool takes a factor 2 of an even stride and the convolution
+    the rest, as in ResNet (stride 4 = 2 and 2). `norm` is "batch", or "layer" for a convolution with bias and
+    a layer norm over the channels, as in MetaFormer (arXiv:2210.13452).
     """
 
     def __init__(

@@ -52,8 +52,13 @@ class FusedInvertedResidual(nn.Module):
 
     (N, C, H, W) to (N, width, H / stride, W / stride), rounded up: `InvertedResidual` with its expansion and
     its depthwise convolution merged (arXiv:2003.02838, arXiv:2004.14525). The input is added where stride is
-    1 and width is C. The knobs are those of `InvertedResidual`; at expansion 1 there is no projection and the
-    dense convolution gives `width` channels itself, as in EfficientNetV2 (arXiv:2104.00298).
+    1 and width is C.
+
+    - `kernel`: side of the dense convolution in pixels, odd.
+    - `expansion`: inner channels as a multiple of C; at 1 there is no projection and the dense convolution
+      gives `width` channels itself, as in EfficientNetV2 (arXiv:2104.00298).
+    - `se`: squeezed channels as a share of C; 0 for none.
+    - `activation`: behind the dense convolution; also inside the gate.
     """
 
     def __init__(

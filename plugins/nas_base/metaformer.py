@@ -19,7 +19,7 @@ class MetaFormer(nn.Module):
     - `mixer`: a block of the role mixer.
     - `ffn`: a block of the role ffn.
     - `norm`: "layer" over the channels of a position, "group" over the whole map, "batch"; the first two
-      have a gain and no bias.
+      have a gain and no bias; "layer_bias" has both.
     - `layer_scale`: initial value of a learned factor per channel on each branch; 0 for none.
     - `residual_scale`: the same on what passes by each branch; MetaFormer has 1 in its last two stages.
     """

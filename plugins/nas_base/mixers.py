@@ -37,6 +37,25 @@ class PoolMixer(nn.Module):
         return self.pool(x) - x  # type: ignore[no-any-return]
 
 
+class DepthwiseConv(nn.Module):
+    """A depthwise convolution: every channel by itself (ConvNeXt, arXiv:2201.03545). Keeps (N, C, H, W).
+
+    `kernel`: odd, in pixels. `bias`: whether it has one.
+    """
+
+    def __init__(self, signature: Signature, *, kernel: int = 7, bias: bool = True) -> None:
+        super().__init__()
+        channels = signature.channels
+        self.conv = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels, bias=bias)
+        nn.init.trunc_normal_(self.conv.weight, std=0.02)
+        if self.conv.bias is not None:
+            nn.init.zeros_(self.conv.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The convolution."""
+        return self.conv(x)  # type: ignore[no-any-return]
+
+
 class SeparableConv(nn.Module):
     """1x1 expansion, StarReLU, depthwise convolution, 1x1 projection, no biases (arXiv:2210.13452).
 

@@ -10,17 +10,21 @@ from nas_base.pointwise import pointwise
 
 
 class Mlp(nn.Module):
-    """1x1 expansion, activation, 1x1 projection, no biases (arXiv:2210.13452). Keeps (N, C, H, W).
+    """1x1 expansion, activation, 1x1 projection (arXiv:2210.13452). Keeps (N, C, H, W).
 
-    `ratio`: inner channels as a multiple of C.
+    - `ratio`: inner channels as a multiple of C.
+    - `activation`: between the layers.
+    - `bias`: whether both layers have one; MetaFormer has none, transformers and ConvNeXt do.
     """
 
-    def __init__(self, signature: Signature, *, ratio: float = 4, activation: str = "star_relu") -> None:
+    def __init__(
+        self, signature: Signature, *, ratio: float = 4, activation: str = "star_relu", bias: bool = False
+    ) -> None:
         super().__init__()
         inner = max(1, round(signature.channels * ratio))
-        self.expand = pointwise(signature.channels, inner)
+        self.expand = pointwise(signature.channels, inner, bias=bias)
         self.act = make_activation(activation)
-        self.project = pointwise(inner, signature.channels)
+        self.project = pointwise(inner, signature.channels, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Expansion, activation, projection."""

@@ -8,20 +8,22 @@ from torch.nn import functional as F
 
 
 class ChannelNorm(nn.Module):
-    """Layer norm over the channels at each position of a map, with a gain and no bias (arXiv:2210.13452).
+    """Layer norm over the channels at each position of a map (arXiv:1607.06450).
 
-    (N, C, H, W) keeps its shape.
+    (N, C, H, W) keeps its shape. A gain per channel, and with `bias` a bias per channel; MetaFormer has none
+    (arXiv:2210.13452).
     """
 
-    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+    def __init__(self, channels: int, eps: float = 1e-6, *, bias: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """Zero mean and unit variance over C, times the gain."""
+        """Zero mean and unit variance over C, times the gain, plus the bias."""
         last = x.permute(0, 2, 3, 1)
-        return F.layer_norm(last, self.weight.shape, self.weight, None, self.eps).permute(0, 3, 1, 2)
+        return F.layer_norm(last, self.weight.shape, self.weight, self.bias, self.eps).permute(0, 3, 1, 2)
 
 
 class MapNorm(nn.Module):
@@ -41,12 +43,12 @@ class MapNorm(nn.Module):
 
 
 def map_norm(name: str, channels: int) -> nn.Module:
-    """The norm "layer", "group" or "batch" for maps of so many channels."""
-    if name == "layer":
-        return ChannelNorm(channels)
+    """The norm "layer", "layer_bias", "group", "batch" or "none" for maps of so many channels."""
+    if name in ("layer", "layer_bias"):
+        return ChannelNorm(channels, bias=name == "layer_bias")
     if name == "group":
         return MapNorm(channels)
-    return nn.BatchNorm2d(channels)
+    return nn.BatchNorm2d(channels) if name == "batch" else nn.Identity()
 
 
 class ChannelScale(nn.Module):

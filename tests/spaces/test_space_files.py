@@ -120,7 +120,7 @@ BAD = {
     ),
     "stride 0": (space_text(STAGE + "stride = 0\n"), ["stages.0.stride: must be at least 1"]),
     "share as text": (space_text(STAGE + 'share = "yes"\n'), ["stages.0.share: expected true or false"]),
-    "neither blocks nor cell": (space_text("[[stages]]\nwidth = 8\n"), ["stages.0: needs either"]),
+    "neither blocks nor cell": (space_text("[[stages]]\nwidth = 8\n"), ["stages.0: needs one of"]),
     "no stages": (f"{HEADER}stages = []\n{FOOTER}", ["stages: an empty list"]),
     "stages as a table": (f"{HEADER}[stages]\nwidth = 8\n{FOOTER}", ["stages: expected a list"]),
     "a cell with a width": (
