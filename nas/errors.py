@@ -10,7 +10,8 @@
     │   ├── DataError                     a data set: missing, truncated, of another shape
     │   └── UnknownNameError              no such space, block, target, ...; offers the nearest name
     ├── StoreError               exit 3   the store cannot be opened, read or written
-    ├── PluginError              exit 4   a plugin is broken, missing or clashes with another
+    ├── PluginError              exit 4   a plugin is broken or clashes with another
+    │   └── MissingPluginError            a plugin that a study needs is not there
     ├── BlockError               exit 1   a block built or computed something it must not
     ├── CostError                exit 1   a cost could not be computed
     ├── TrialError               exit 1   an evaluation failed; recorded, the study goes on
@@ -70,6 +71,10 @@ class PluginError(NasError):
     """A plugin is broken, missing, or clashes with another."""
 
     exit_code = 4
+
+
+class MissingPluginError(PluginError):
+    """A plugin that a study needs is not installed here, or not on the host that ran a trial."""
 
 
 class BlockError(NasError):

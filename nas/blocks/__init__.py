@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from nas.blocks.fusion import fold_batch_norm, fold_batch_norm_in_front, fuse
     from nas.blocks.layer import InnerBlock
     from nas.blocks.model import Model, build, build_element
+    from nas.blocks.parameters import parameter_count
     from nas.blocks.relax import relax_strides
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "fold_batch_norm",
     "fold_batch_norm_in_front",
     "fuse",
+    "parameter_count",
     "relax_strides",
 ]
 
@@ -37,6 +39,7 @@ __getattr__ = lazy_exports(
         "fold_batch_norm": "nas.blocks.fusion",
         "fold_batch_norm_in_front": "nas.blocks.fusion",
         "fuse": "nas.blocks.fusion",
+        "parameter_count": "nas.blocks.parameters",
         "relax_strides": "nas.blocks.relax",
     },
 )

@@ -23,7 +23,9 @@ class Block:
     given as ``"package.module:Class"``, which puts off the import of torch until a module is built.
     `valid(signature, width, stride, **knobs)` says which knob values fit a signature. `output` overrides
     the rule for the signature that leaves the block (default: `width` channels, sizes divided by `stride`
-    and rounded up). `params` and `macs`, where a block declares them, are hand formulas called as
+    and rounded up). `inside` says what signature the blocks that its knobs hold are given, called alike,
+    where that is not the one that leaves the block; their own rules are then asked about it. `params` and
+    `macs`, where a block declares them, are hand formulas called as
     ``params(signature, width, stride, **knobs)``: the parameters of the training form, and the
     multiply-accumulates of convolutions, linear layers and matrix products in the deployed form for one
     sample; the conformance kit holds them against the module. `exportable` False says that ONNX or
@@ -37,6 +39,7 @@ class Block:
     knobs: Mapping[str, Choice] = field(default_factory=dict)
     valid: Callable[..., bool] | None = None
     output: Callable[..., Signature] | None = None
+    inside: Callable[..., Signature] | None = None
     params: Callable[..., int] | None = None
     macs: Callable[..., int] | None = None
     source: str = ""
@@ -58,3 +61,11 @@ class Block:
         if self.output is not None:
             return self.output(signature, width, stride, **knobs)
         return signature.after(width, stride)
+
+    def inside_signature(
+        self, signature: Signature, width: int | None, stride: int, knobs: Mapping[str, Any]
+    ) -> Signature:
+        """The signature that the blocks which its knobs hold are given."""
+        if self.inside is not None:
+            return self.inside(signature, width, stride, **knobs)
+        return self.output_signature(signature, width, stride, knobs)

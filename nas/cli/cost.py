@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many operators to list.",
 )
+@click.option("--cost-model", default="roofline", show_default=True, help="Who predicts the costs.")
 @target_options
 @store_option
 @json_option
@@ -43,6 +44,7 @@ def command(
     targets: tuple[str, ...],
     input_shape: str,
     operators: int,
+    cost_model: str,
     store: str,
     as_json: bool,
     **overrides: Any,
@@ -61,7 +63,7 @@ def command(
 
     registry = default_registry()
     resolved = resolve_targets(targets or ("a100",), overrides, registry)
-    costs = _price(what, _shape(input_shape), resolved, store, registry)
+    costs = _price(what, _shape(input_shape), resolved, store, registry, cost_model)
     if as_json:
         _print_json(what, costs, operators)
     else:
@@ -69,16 +71,21 @@ def command(
 
 
 def _price(
-    what: str, shape: tuple[int, ...], targets: tuple[Target, ...], store: str, registry: Registry
+    what: str,
+    shape: tuple[int, ...],
+    targets: tuple[Target, ...],
+    store: str,
+    registry: Registry,
+    model: str,
 ) -> list[Cost]:
     """The cost on each target, found by what `what` looks like."""
     from nas.costs import estimate, estimate_architecture, load_module
 
     if ":" in what and "#" not in what:
         module = load_module(what)
-        return [estimate(module, shape, target, registry=registry) for target in targets]
+        return [estimate(module, shape, target, model=model, registry=registry) for target in targets]
     architecture = _architecture(what, store, registry)
-    return [estimate_architecture(architecture, target, registry) for target in targets]
+    return [estimate_architecture(architecture, target, registry, model) for target in targets]
 
 
 def _architecture(what: str, store: str, registry: Registry) -> Architecture:

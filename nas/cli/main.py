@@ -26,9 +26,38 @@ COMMANDS = {
     "targets": "List the hardware targets, or show one.",
     "spaces": "List the search spaces, or show one.",
     "blocks": "List the building blocks, or show one.",
-    "plugins": "List the plugins, with their hooks and errors.",
+    "plugins": "List the plugins with their hooks and errors, or check one: plugins check NAME.",
+    "new-plugin": "Write a package for a new block, cost model, target, task, searcher or space.",
 }
 INTERRUPTED = 130
+
+
+def _add_files(context: click.Context, parameter: click.Parameter, files: tuple[str, ...]) -> None:
+    if files:
+        from nas.plugins.files import add_plugin_files
+
+        add_plugin_files(files)
+
+
+plugin_option = click.option(
+    "--plugin",
+    multiple=True,
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_add_files,
+    help="Load this .py file as a plugin; repeatable.",
+)
+
+
+def _with_plugin_option(command: click.Command) -> click.Command:
+    """The command with ``--plugin``, which every command takes, before its ``--help``."""
+    if not any(parameter.name == "plugin" for parameter in command.params):
+        plugin_option(command)
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _with_plugin_option(inner)
+    return command
 
 
 class Commands(click.Group):
@@ -41,14 +70,14 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of the core, or else of a plugin."""
         if cmd_name in COMMANDS:
-            command: click.Command = importlib.import_module(f"nas.cli.{cmd_name}").command
-            return command
+            module = importlib.import_module(f"nas.cli.{cmd_name.replace('-', '_')}")
+            return _with_plugin_option(module.command)
         if cmd_name.startswith("-"):
             return None
         from nas.plugins import default_registry
 
         commands = default_registry().commands
-        return commands[cmd_name].command if cmd_name in commands else None
+        return _with_plugin_option(commands[cmd_name].command) if cmd_name in commands else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in ``nas --help``, written without importing any command."""
@@ -73,6 +102,7 @@ class Commands(click.Group):
 @click.version_option(__version__, prog_name="nas")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("--no-plugins", is_flag=True, help="Load the first-party plugins only.")
+@plugin_option
 def cli(debug: bool, no_plugins: bool) -> None:
     """Neural architecture search: accurate networks that are cheap on the named chip.
 
@@ -80,10 +110,7 @@ def cli(debug: bool, no_plugins: bool) -> None:
     nas search --space mobile --target a100
     """
     if no_plugins:
-        os.environ["NAS_PLUGINS"] = FIRST_PARTY
-
-
-FIRST_PARTY = "base,hardware,searchspaces,searchers,tasks,exporters"
+        os.environ["NAS_PLUGINS"] = "nas"  # the distribution
 
 
 def main(arguments: list[str] | None = None) -> None:

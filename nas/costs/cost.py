@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 COST_NAMES = ("latency", "peak_memory", "energy", "params", "macs", "bytes_moved", "activation_bytes")
@@ -51,3 +52,37 @@ class Cost:
     activation_bytes: int
     operators: tuple[OperatorCost, ...] = ()
     unknown_operators: tuple[str, ...] = ()
+
+
+ROUNDING = 1e-9
+KINDS = ("predicted", "measured")
+AMOUNTS = (
+    "latency_ms",
+    "low_ms",
+    "high_ms",
+    "energy_mj",
+    "peak_memory_bytes",
+    "params",
+    "macs",
+    "bytes_moved",
+    "activation_bytes",
+)
+
+
+def cost_problem(cost: object) -> str | None:
+    """What makes a cost impossible, in a few words; None where nothing does."""
+    if not isinstance(cost, Cost):
+        return f"a {type(cost).__name__}, not a Cost,"
+    for name in AMOUNTS:
+        value = getattr(cost, name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return f"{name} = {value!r:.60}"
+        if not math.isfinite(value) or value < 0:
+            return f"{name} = {value:g}"
+    if not cost.low_ms <= cost.latency_ms * (1 + ROUNDING) or not cost.latency_ms <= cost.high_ms * (
+        1 + ROUNDING
+    ):
+        return (
+            f"latency_ms = {cost.latency_ms:g} outside low_ms = {cost.low_ms:g} to high_ms = {cost.high_ms:g}"
+        )
+    return None if cost.kind in KINDS else f"kind = {cost.kind!r:.60}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from nas.blocks import build_element, fuse
+from nas.blocks import build_element, fuse, parameter_count
 from nas.blocks.shapes import ShapesOnly
 from nas.costs.operators import Trace
 from nas.costs.trace import Shapes, batched, run_traced, trace
@@ -33,7 +33,7 @@ def trace_deployed(
         deployed = run_traced(fuse(meta_twin(module)), batched(input_shape, batch_size), precision)
     except Exception:  # whatever it is, trace() finds it again and says it in one line
         deployed = trace(_merged(module), input_shape, batch_size, precision)
-    return replace(deployed, params=_params(module))
+    return replace(deployed, params=parameter_count(module))
 
 
 def trace_element(
@@ -53,7 +53,7 @@ def trace_element(
         found = [run_traced(deployed, [(batch, *shape)], precision) for batch, precision in profiles]
     except Exception:
         found = [trace(deployed, shape, batch, precision) for batch, precision in profiles]
-    return [replace(one, params=_params(module)) for one in found]
+    return [replace(one, params=parameter_count(module)) for one in found]
 
 
 def _merged(module: nn.Module) -> nn.Module:
@@ -64,7 +64,3 @@ def _merged(module: nn.Module) -> nn.Module:
         raise CostError(
             f"{type(module).__name__} cannot be brought to its deployed form: {reason}"
         ) from error
-
-
-def _params(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())

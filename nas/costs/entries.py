@@ -42,15 +42,22 @@ class Entries:
     A model may charge a constant for each network; it stands in `constants` and in no row.
     """
 
-    def __init__(self, targets: Sequence[Target], model: CostModel, blocks: Mapping[str, Block]) -> None:
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        model: CostModel,
+        blocks: Mapping[str, Block],
+        owner: object = None,
+    ) -> None:
         self._targets = tuple(targets)
         self._model = model
+        self._owner = owner
         self._blocks = blocks
         self._profiles = list(dict.fromkeys((target.batch_size, target.precision) for target in targets))
         self._rows: dict[Key, int] = {}
         self._unknown: dict[int, tuple[str, ...]] = {}
         self._values = np.zeros((64, len(self._targets), len(ENTRIES)))
-        costs = [model.price(_nothing(target), target) for target in self._targets]
+        costs = [model.price(_nothing(target), target, owner) for target in self._targets]
         self.provenance = tuple(Provenance(cost.kind, cost.tier, cost.model) for cost in costs)
         self.constants = np.array([_figures(cost, 0) for cost in costs])
 
@@ -85,7 +92,7 @@ class Entries:
             self._values = np.concatenate([self._values, np.zeros_like(self._values)])
         for index, target in enumerate(self._targets):
             trace = traces[target.batch_size, target.precision]
-            cost = self._model.price(trace, target)
+            cost = self._model.price(trace, target, self._owner)
             self._values[row, index] = _figures(cost, trace.weight_bytes) - self.constants[index]
         if found[0].unknown_operators:
             self._unknown[row] = found[0].unknown_operators

@@ -51,9 +51,8 @@ def estimate(
     registry = or_default(registry)
     resolved = resolve_target(target, registry, precision=precision, batch_size=batch_size, runtime=runtime)
     find = trace_deployed if fused else trace
-    return registry.cost_models[model].price(
-        find(module, input_shape, resolved.batch_size, resolved.precision), resolved
-    )
+    found = find(module, input_shape, resolved.batch_size, resolved.precision)
+    return registry.cost_models[model].price(found, resolved, registry.cost_models.provider(model))
 
 
 def estimate_architecture(
@@ -69,9 +68,8 @@ def estimate_architecture(
     """
     registry = or_default(registry)
     resolved = resolve_target(target, registry)
-    return registry.cost_models[model].price(
-        trace_network(network_of(architecture), resolved, registry), resolved
-    )
+    found = trace_network(network_of(architecture), resolved, registry)
+    return registry.cost_models[model].price(found, resolved, registry.cost_models.provider(model))
 
 
 def trace_network(network: Network, target: Target, registry: Registry) -> Trace:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas._lazy import resolve
-from nas.costs.cost import Cost
+from nas.costs.cost import Cost, cost_problem
+from nas.errors import CostError, NasError
 
 if TYPE_CHECKING:
     from nas.costs.target import Target
-    from nas.costs.trace import Trace
+    from nas.costs.operators import Trace
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,23 @@ class CostModel:
     version: str
     description: str = ""
 
-    def price(self, trace: Trace, target: Target) -> Cost:
-        """The cost of one traced module on one target."""
+    def price(self, trace: Trace, target: Target, owner: object = None) -> Cost:
+        """The cost of one traced module on one target; `owner` is named where something is wrong with it.
+
+        Raises CostError where `predict` raises, or returns what no cost can be.
+        """
+        name = f"cost model {self.name!r}" + (f" of plugin {owner}" if owner is not None else "")
         predict = resolve(self.predict) if isinstance(self.predict, str) else self.predict
-        cost: Cost = predict(trace, target)
+        try:
+            cost = predict(trace, target)
+        except NasError:
+            raise
+        except Exception as error:
+            raise CostError(
+                f"{name} raised {type(error).__name__} on {target.label}: {error}. "
+                "This is a defect of the model."
+            ) from error
+        problem = cost_problem(cost)
+        if problem is not None:
+            raise CostError(f"{name} gave {problem} on {target.label}. This is a defect of the model.")
         return cost

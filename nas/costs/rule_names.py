@@ -59,6 +59,7 @@ POINTWISE = [
     "glu",
     "nan_to_num",
     "threshold",
+    "floor_divide",
     "isnan",
     "isinf",
     "clamp_min",

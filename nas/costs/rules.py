@@ -84,15 +84,27 @@ def rule_for(operator: Any) -> Rule | None:
     """The rule of an operator, or None where none describes it.
 
     In-place forms (``add_``) share that of the plain one; what torch tags as pointwise needs none of its own.
-    An operator of another library is described by the formula it registered with `torch.utils.flop_counter`.
+    An operator of another library is described by `register_rule`, or else by the formula it registered with
+    `torch.utils.flop_counter`.
     """
     if operator.namespace != "aten":
-        return _registered(operator)
+        return _rules_of_plugins.get(operator.overloadpacket) or _registered(operator)
     name = operator._opname
     rule = RULES.get(name) or (RULES.get(name[:-1]) if name.endswith("_") else None)
     if rule is None and torch.Tag.pointwise in operator.tags:
         return per_output("pointwise")
     return rule
+
+
+def register_rule(operator: Any, rule: Rule) -> None:
+    """Describes an operator of another library, ``torch.ops.library.name``, to every trace from now on.
+
+    The module that defines the operator is the place to call it: then whoever runs it has it priced.
+    """
+    _rules_of_plugins[operator] = rule
+
+
+_rules_of_plugins: dict[Any, Rule] = {}
 
 
 def _registered(operator: Any) -> Rule | None:

@@ -44,7 +44,8 @@ def _product(first: str, second: str, kind: str) -> Rule:
         dims = (("batch", batch), ("rows", rows), ("columns", columns), ("inner", a.shape[-1]))
         if sparse is not None:
             macs = stored_values(sparse) * (columns if sparse is a else rows)
-            return Work("sparse", macs, 2 * macs, (*dims, ("nonzeros", stored_values(sparse))))
+            stored = (("nonzeros", stored_values(sparse)), ("block", _block_rows(sparse)))
+            return Work("sparse", macs, 2 * macs, (*dims, *stored))
         macs = batch * rows * columns * a.shape[-1]
         return Work(kind, macs, 2 * macs, dims)
 
@@ -55,6 +56,12 @@ def stored_values(tensor: torch.Tensor) -> int:
     """The numbers that a sparse tensor holds."""
     values = tensor._values() if tensor.layout is torch.sparse_coo else tensor.values()
     return values.numel()
+
+
+def _block_rows(tensor: torch.Tensor) -> int:
+    """How many rows of a sparse matrix share their columns because it is stored in blocks."""
+    in_blocks = tensor.layout in (torch.sparse_bsr, torch.sparse_bsc)
+    return tensor.values().shape[-2] if in_blocks else 1
 
 
 def _linear(call: Call) -> Work:

@@ -55,7 +55,9 @@ class CostTable:
             raise CostError(f"the targets of a cost table need different names, not {', '.join(self._names)}")
         self._space = space
         self._blocks = registry.blocks
-        self._entries = Entries(targets, registry.cost_models[model], registry.blocks)
+        self._entries = Entries(
+            targets, registry.cost_models[model], registry.blocks, registry.cost_models.provider(model)
+        )
         options = [len(decision.options) for decision in space.decisions]
         self._slots = [SlotRows(slot.columns, [options[c] for c in slot.columns]) for slot in space.slots]
 

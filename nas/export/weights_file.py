@@ -55,7 +55,10 @@ def header(request: ExportRequest) -> dict[str, str]:
 
 
 def _run(module: nn.Module, state: dict[str, Tensor], inputs: list[Tensor]) -> list[Tensor]:
+    kept = module.state_dict()
+    fixed = {name: buffer for name, buffer in module.named_buffers() if name not in kept}
+    tensors = {**fixed, **state}  # what a state leaves out is made anew by the module itself
     with torch.inference_mode():
         return [
-            torch.func.functional_call(module, state, (x,), tie_weights=False, strict=True) for x in inputs
+            torch.func.functional_call(module, tensors, (x,), tie_weights=False, strict=True) for x in inputs
         ]

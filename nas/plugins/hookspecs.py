@@ -1,7 +1,7 @@
 """The hooks a plugin may implement. Each returns an iterable of frozen dataclasses.
 
-A plugin is a module named by an entry point of the group ``nas`` whose functions are marked with
-``nas.hookimpl``.
+A plugin is a module named by an entry point of the group ``nas``, or one file given by ``--plugin``, whose
+functions are marked with ``nas.hookimpl``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from nas.training.task import Task
 
 GROUP = "nas"
+API_VERSION = 1
+"""What a plugin may declare as ``NAS_API_VERSION``; it grows when a hook changes its meaning."""
+OLDEST_API_VERSION = 1
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 

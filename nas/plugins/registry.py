@@ -7,7 +7,9 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nas.errors import PluginError, UnknownNameError
-from nas.plugins.manager import Plugin, PluginManager, load_plugins
+from nas.plugins.load import load_plugins
+from nas.plugins.manager import PluginManager
+from nas.plugins.plugin import Plugin
 
 if TYPE_CHECKING:
     from nas.blocks.block import Block
@@ -23,52 +25,69 @@ T = TypeVar("T")
 
 
 class Names(Mapping[str, T], Generic[T]):
-    """The objects of one kind by name: bare where unique, ``plugin/name`` always.
+    """The objects of one kind by name: bare where unique, ``plugin/name`` or ``distribution/name`` always.
 
-    Looking up an unknown name raises UnknownNameError with the nearest one; a bare name that two plugins
-    provide raises PluginError that names both with their versions.
+    Looking up an unknown name raises UnknownNameError with the nearest one; a name that two plugins provide
+    raises PluginError that names both with their versions.
     """
 
     def __init__(self, kind: str, provided: list[tuple[Plugin, T]]) -> None:
         self.kind = kind
-        self._items: dict[str, T] = {}
-        self._providers: dict[str, list[Plugin]] = {}
-        self._owners: dict[str, Plugin] = {}
+        self._bare: dict[str, None] = {}
+        self._found: dict[str, dict[Plugin, T]] = {}
         for plugin, item in provided:
             name = str(getattr(item, "name"))  # noqa: B009
-            self._providers.setdefault(name, []).append(plugin)
-            self._items.setdefault(name, item)
-            self._items[f"{plugin.name}/{name}"] = item
-            self._owners.setdefault(name, plugin)
-            self._owners[f"{plugin.name}/{name}"] = plugin
+            self._bare[name] = None
+            for spelling in (name, f"{plugin.name}/{name}", f"{plugin.distribution}/{name}"):
+                self._found.setdefault(spelling, {})[plugin] = item
 
     def __getitem__(self, name: str) -> T:
-        if name not in self._items:
-            raise UnknownNameError(self.kind, name, self)
-        providers = self._providers.get(name, [])
-        if len(providers) > 1:
-            qualified = " or ".join(repr(f"{plugin.name}/{name}") for plugin in providers)
-            owners = " and ".join(str(plugin) for plugin in providers)
-            raise PluginError(f"{self.kind} {name!r} is provided by {owners}. Write {qualified}.")
-        return self._items[name]
+        return self._only(name)[1]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._items
+        return name in self._found
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._providers)
+        return iter(self._bare)
 
     def __len__(self) -> int:
-        return len(self._providers)
+        return len(self._bare)
+
+    def entries(self) -> list[tuple[str, Plugin, T]]:
+        """Every object with its plugin, by a name that means it alone: bare where that is unique."""
+        return [
+            (name if len(self._found[name]) == 1 else self._qualified(plugin, name), plugin, item)
+            for name in self._bare
+            for plugin, item in self._found[name].items()
+        ]
+
+    def offered(self) -> list[tuple[Plugin, str]]:
+        """Every plugin with each bare name that it provides."""
+        return [(plugin, name) for name in self._bare for plugin in self._found[name]]
 
     def unique(self) -> dict[str, T]:
         """The objects whose bare name is that of one plugin only."""
-        return {name: self._items[name] for name in self if len(self._providers[name]) == 1}
+        return {name: self[name] for name in self if len(self._found[name]) == 1}
 
     def provider(self, name: str) -> Plugin:
         """The plugin that provides a name."""
-        self[name]
-        return self._owners[name]
+        return self._only(name)[0]
+
+    def _only(self, name: str) -> tuple[Plugin, T]:
+        found = self._found.get(name)
+        if found is None:
+            raise UnknownNameError(self.kind, name, self)
+        if len(found) > 1:
+            bare = str(getattr(next(iter(found.values())), "name"))  # noqa: B009
+            owners = " and ".join(map(str, found))
+            qualified = " or ".join(repr(self._qualified(plugin, bare)) for plugin in found)
+            raise PluginError(f"{self.kind} {name!r} is provided by {owners}. Write {qualified}.")
+        return next(iter(found.items()))
+
+    def _qualified(self, plugin: Plugin, bare: str) -> str:
+        """The shortest spelling that means this plugin alone."""
+        short = f"{plugin.name}/{bare}"
+        return short if len(self._found[short]) == 1 else f"{plugin.distribution}/{bare}"
 
 
 class Registry:

@@ -15,7 +15,7 @@ from ray.tune.search import Searcher
 from nas.runners.ray_worker import REPORT, REQUEST
 from nas.runners.wire import encode_request
 from nas.search.contracts import TrialSource
-from nas.search.trial import Decision, Failed, Finished, Lost, Report, TrialRequest
+from nas.search.trial import Decision, Failed, Finished, Lost, Refused, Report, TrialRequest
 
 
 class SourceError(BaseException):
@@ -57,7 +57,7 @@ class Relay:
 
     def report(self, trial_id: str, report: Report) -> bool:
         """Passes a report on; whether the trial is to go on."""
-        ended = isinstance(report, Finished | Failed | Lost)
+        ended = isinstance(report, Finished | Failed | Lost | Refused)
         if ended:
             self._requests.pop(trial_id, None)
         try:
@@ -150,7 +150,7 @@ class ReportScheduler(FIFOScheduler):
         report = result[REPORT]
         if self._relay.report(trial.trial_id, report):
             return TrialScheduler.CONTINUE
-        if not isinstance(report, Finished | Failed):
+        if not isinstance(report, Finished | Failed | Refused):
             self._relay.stopped(trial.trial_id, result["time_total_s"])
         return TrialScheduler.STOP
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.costs.cost import Cost
-from nas.errors import UsageError, suggestion
+from nas.errors import MissingPluginError, UsageError, suggestion
 from nas.search.contracts import Price, Searcher
 from nas.search.events import LoopEvent, Notice, Resumed, StepDone, TrialEnded, TrialStarted
 from nas.search.front import Front, front_of
@@ -25,6 +25,7 @@ from nas.search.trial import (
     Finished,
     Lost,
     Progress,
+    Refused,
     Report,
     Started,
     TrialRequest,
@@ -150,7 +151,10 @@ class StudyLoop:
         return not (self._wants_more or self._again or self._ledger.open)
 
     def report(self, report: Report) -> Decision:
-        """Stores what happened to a trial; a report of an ended trial or an older attempt changes nothing."""
+        """Stores what happened to a trial; a report of an ended trial or an older attempt changes nothing.
+
+        Raises MissingPluginError where a host refused a trial: it stays queued.
+        """
         trial = self._ledger.open.get(report.number)
         if trial is None or trial.request.attempt != report.attempt:
             return Decision.STOP if isinstance(report, Progress) else Decision.CONTINUE
@@ -162,6 +166,8 @@ class StudyLoop:
             self._finished(trial, report)
         elif isinstance(report, Failed):
             self._fail(trial, report.error, report.traceback)
+        elif isinstance(report, Refused):
+            self._refused(report)
         else:
             self._lost(trial, report)
         return Decision.CONTINUE
@@ -236,6 +242,11 @@ class StudyLoop:
         attempt = self._journal.requeue_trial(self._study, report.number)
         self._again.append(trial.lose(attempt))
         self._tell_listener(Notice(f"trial {report.number} was lost and runs again: {report.reason}"))
+
+    def _refused(self, report: Refused) -> None:
+        """Queues the trial for the day the host has what it lacks, and ends the run with the reason."""
+        self._journal.requeue_trial(self._study, report.number)
+        raise MissingPluginError(f"trial {report.number} stays queued: {report.reason}")
 
     def _fail(self, trial: OpenTrial, error: str, traceback: str = "") -> None:
         request = trial.request

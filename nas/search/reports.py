@@ -7,8 +7,9 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 
+from nas.errors import MissingPluginError
 from nas.search.contracts import Evaluator
-from nas.search.trial import Failed, Finished, Progress, Report, Started, TrialRequest
+from nas.search.trial import Failed, Finished, Progress, Refused, Report, Started, TrialRequest
 
 STEP = "step"
 """The metric by which an evaluator that resumes a trial says which step it has just done."""
@@ -17,7 +18,8 @@ STEP = "step"
 def trial_reports(
     request: TrialRequest, find_evaluator: Callable[[], Evaluator], host: str
 ) -> Iterator[Report]:
-    """Yields Started, a Progress for each step, then Finished or Failed; closing it closes the evaluator.
+    """Yields Started, a Progress for each step, then Finished, Failed or Refused; closing it closes the
+    evaluator.
 
     Steps are counted from 1, or from the number the evaluator gives as its metric ``step``. The evaluator is
     looked for after Started, so that one which cannot be loaded here is a Failed trial like any other.
@@ -35,6 +37,8 @@ def trial_reports(
                 yield Progress(number, attempt, step, values)
         finally:
             close(steps)
+    except MissingPluginError as error:
+        yield Refused(number, attempt, str(error))
     except (Exception, SystemExit) as error:
         yield Failed(number, attempt, f"{type(error).__name__}: {error}", _traceback(error))
     else:

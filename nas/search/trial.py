@@ -96,7 +96,16 @@ class Lost:
     reason: str
 
 
-Report = Started | Progress | Finished | Failed | Lost
+@dataclass(frozen=True)
+class Refused:
+    """The host cannot run any trial of this study, for want of a plugin; the trial stays queued."""
+
+    number: int
+    attempt: int
+    reason: str
+
+
+Report = Started | Progress | Finished | Failed | Lost | Refused
 
 
 @dataclass(frozen=True)

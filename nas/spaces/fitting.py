@@ -68,6 +68,7 @@ def fit(
         if not block.accepts(signature, width, stride, knobs):
             return None
         output = block.output_signature(signature, width, stride, knobs)
+        inside = block.inside_signature(signature, width, stride, knobs)
     except NasError:
         raise
     except Exception as error:
@@ -77,7 +78,7 @@ def fit(
             "This is a defect of the plugin that provides it."
         ) from error
     for value in knobs.values():
-        if isinstance(value, BlockUse) and not _fits_inside(value, signature, output, width, stride, blocks):
+        if isinstance(value, BlockUse) and not _fits_inside(value, signature, inside, width, stride, blocks):
             return None
     return output
 
@@ -90,14 +91,14 @@ def settled_width(block: Block, width: int | None, signature: Signature) -> int 
 def _fits_inside(
     use: BlockUse,
     signature: Signature,
-    output: Signature,
+    inside: Signature,
     width: int | None,
     stride: int,
     blocks: Mapping[str, Block],
 ) -> bool:
     if blocks[use.use].role in WIDTH_ROLES:
         return fit(use, signature, width, stride, blocks) is not None
-    return fit(use, output, output.channels, 1, blocks) is not None
+    return fit(use, inside, inside.channels, 1, blocks) is not None
 
 
 def element_signatures(

@@ -18,6 +18,11 @@ class FlatModel:
         self.decisions = decisions
         self.slots: tuple[Slot, ...] = ()
 
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def size(self) -> int:
         """The product of the numbers of options."""
         return math.prod(len(decision.options) for decision in self.decisions)

@@ -26,6 +26,11 @@ class Model(Protocol):
     decisions: tuple[Decision, ...]
     slots: tuple[Slot, ...]
 
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        """Every block that may be used."""
+        ...
+
     def size(self) -> int:
         """The exact number of valid canonical vectors."""
         ...
@@ -66,6 +71,11 @@ class TreeModel:
         self._sampler = Sampler(layout, self._counter)
         self._keys = tuple(column_reader(slot.columns) for slot in layout.slots)
         self._remembered: tuple[dict[object, Instance | None], ...] = tuple({} for _ in layout.slots)
+
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        """Every block of the tree."""
+        return tuple(sorted(self._layout.blocks))
 
     def size(self) -> int:
         """By dynamic programming, see `Counter`."""

@@ -68,7 +68,7 @@ class Use:
     @property
     def is_ruled(self) -> bool:
         """Whether the block itself decides which knobs fit or what leaves it, so that each must be tried."""
-        return self.block.valid is not None or self.block.output is not None
+        return any(rule is not None for rule in (self.block.valid, self.block.output, self.block.inside))
 
     def assignments(self) -> Iterator[Assignment]:
         """Every assignment, valid or not."""

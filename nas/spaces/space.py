@@ -94,6 +94,11 @@ class Space:
     def __repr__(self) -> str:
         return f"Space({self.name!r}, {len(self.decisions)} decisions)"
 
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        """Every block that the space may use, by the name its networks carry; none in a flat space."""
+        return self._model.block_names
+
     def size(self) -> int:
         """The exact number of valid canonical vectors."""
         return self._size

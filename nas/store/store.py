@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nas.costs.cost import Cost
-from nas.plugins.manager import Plugin
+from nas.plugins.plugin import Plugin
 from nas.search.trial import TrialState
 from nas.spaces.architecture import Architecture
 from nas.store import artifacts, reading, studies, trials

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from nas.errors import StoreError, UnknownNameError
-from nas.plugins.manager import Plugin
+from nas.plugins.plugin import Plugin
 from nas.search.study import check_name
 from nas.store.dialect import insert_missing
 from nas.store.records import StudyRecord

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas import __version__
-from nas.errors import DataError, PluginError, UsageError
+from nas.errors import DataError, UsageError
 from nas.search.events import LoopEvent, TrialEnded
 from nas.search.study import StudySpec
 from nas.search.trial import TrialResult, TrialState
 from nas.studies.costing import StudyCosts, check_feasible, known_prices, study_table
+from nas.studies.plugins import check_plugins, plugins_used, worker_plugins
 
 if TYPE_CHECKING:
     from nas.costs import CostTable
@@ -41,10 +42,14 @@ class Session:
 
     def run(self, runner: Runner, listener: Listener | None = None) -> StudyLoop:
         """Runs the trials that are left; other processes cannot run the same study meanwhile."""
+        from nas.plugins import PluginNeeds
         from nas.training import TrainingEvaluator, recipe_from
 
         evaluator = TrainingEvaluator(
-            self.spec.data, recipe_from(dict(self.spec.recipe)), minimum_map=self.spec.minimum_map
+            self.spec.data,
+            recipe_from(dict(self.spec.recipe)),
+            minimum_map=self.spec.minimum_map,
+            plugins=PluginNeeds.of(worker_plugins(self.spec, self.space, self.registry)),
         )
         with ExitStack() as stack:
             stack.enter_context(self.store.claim_study(self.spec.name))
@@ -159,7 +164,7 @@ def _create(store: Store, spec: StudySpec, registry: Registry, space: Space) -> 
 
     created = datetime.now(UTC).isoformat(timespec="seconds")
     store.create_study(StudyRecord(spec.name, spec.to_json(), created, __version__))
-    store.record_plugins(spec.name, [plugin for plugin in registry.manager.plugins if plugin.is_loaded])
+    store.record_plugins(spec.name, plugins_used(spec, space, registry))
 
 
 def open_session(
@@ -167,8 +172,8 @@ def open_session(
 ) -> Session:
     """The session of a stored study; `trials` sets a new total budget.
 
-    Raises DataError where the data is no longer what the study began with, PluginError where a plugin that
-    the study used is missing.
+    Raises DataError where the data is no longer what the study began with, MissingPluginError where a plugin
+    that the study uses is not loaded.
     """
     from nas.spaces import parse_space
     from nas.store import Store
@@ -177,8 +182,9 @@ def open_session(
     store = Store.open(store_url, create=False)
     try:
         spec = StudySpec.from_json(store.study(name).spec)
-        _check_plugins(store, spec, registry)
+        check_plugins(store, name, registry)
         space = parse_space(spec.space_text, registry.blocks, origin=spec.space)
+        store.record_plugins(name, plugins_used(spec, space, registry))
         found = open_task(spec.data, registry).fingerprint
         if found != spec.data_fingerprint:
             raise DataError(f"the data {spec.data!r} changed since study {name!r} began: start a new study")
@@ -190,18 +196,6 @@ def open_session(
         raise
     table = study_table(spec, space, registry)
     return Session(spec, space, store, registry, artifacts_folder(store_url, artifacts, name), table)
-
-
-def _check_plugins(store: Store, spec: StudySpec, registry: Registry) -> None:
-    """Names the plugins a study used that are not loaded now, where its space needs them."""
-    loaded = {plugin.name for plugin in registry.manager.plugins if plugin.is_loaded}
-    missing = [plugin for plugin in store.plugins(spec.name) if plugin.name not in loaded]
-    needed = [plugin for plugin in missing if plugin.name not in ("exporters",)]
-    if needed:
-        names = ", ".join(str(plugin) for plugin in needed)
-        raise PluginError(
-            f"study {spec.name!r} was made with {names}, not loaded now: install it, or see 'nas plugins'"
-        )
 
 
 def _check_same(wanted: StudySpec, stored: StudySpec) -> None:

@@ -11,9 +11,8 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from torch import nn
 
-from nas.blocks import Block, build_element, fuse
+from nas.blocks import Block, build_element, fuse, parameter_count
 from nas.costs.trace import trace
 from nas.plugins import default_registry
 from nas.spaces.architecture import Network
@@ -249,7 +248,7 @@ class BlockConformance:
                 module = built(case, blocks).float()
                 if offered.params is not None:
                     declared = offered.params(case.signature, layer.width, layer.stride, **knobs)
-                    assert declared == _parameters(module), "`params` is not what the module has"
+                    assert declared == parameter_count(module), "`params` is not what the module has"
                 if offered.macs is not None:
                     declared = offered.macs(case.signature, layer.width, layer.stride, **knobs)
                     assert declared == trace(fuse(module), case.signature.shape).macs, (
@@ -276,10 +275,6 @@ class BlockConformance:
                     _export(request, has_onnx)
                 except ExportError as error:
                     raise AssertionError(f"{error} Mend it, or say exportable=False.") from error
-
-
-def _parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _export(request: Any, has_onnx: bool) -> None:

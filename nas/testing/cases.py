@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas.blocks import Block
+from nas.blocks.defaults import candidates, default_use
 from nas.spaces.architecture import BlockUse, Layer
 from nas.spaces.fitting import WIDTH_ROLES, fit
 from nas.spaces.signature import Signature
@@ -23,7 +24,8 @@ MORE_CHANNELS = (64, 128, 256)
 """Channels that are tried for a knob value that fits none of the usual ones."""
 DIMENSIONS = {"image": 2, "sequence": 1, "series": 1, "vector": 0}
 TRIES = 60
-MAX_NESTING = 3
+MAX_INNER = 8
+"""The most blocks that are tried for a knob that takes one."""
 
 
 @dataclass(frozen=True)
@@ -117,36 +119,12 @@ class Sampler:
         choice = self.block.knobs[knob]
         if choice.role is None:
             return choice.values
-        names = self.inner.get(knob) or self._candidates(choice.role, choice.default)
-        return [use for use in map(self._held, names) if use is not None]
-
-    def _candidates(self, role: str, default: str | None) -> list[str]:
-        """Blocks for a knob: the default, and those of the plugin that the block is of."""
-        provider = getattr(self.blocks, "provider", None)
-        owner = provider(self.name) if provider is not None and self.name in self.blocks else None
-        fitting = [
-            name
-            for name in self.blocks
-            if self.blocks[name].role == role
-            and self.blocks[name].domain == self.block.domain
-            and name != self.name
+        names = self.inner.get(knob) or [
+            *([choice.default] if choice.default else []),
+            *candidates(self.name, choice.role, self.blocks)[:MAX_INNER],
         ]
-        own = [n for n in fitting if owner is not None and provider is not None and provider(n) == owner]
-        return list(dict.fromkeys([*([default] if default else []), *(own or fitting[:4])]))
-
-    def _held(self, name: str, nesting: int = 0) -> BlockUse | None:
-        """A block with its defaults, for a knob; None where its own knobs cannot be filled."""
-        block = self.blocks[name]
-        values: dict[str, Any] = {}
-        for knob, choice in block.knobs.items():
-            value = choice.default
-            if choice.role is not None:
-                names = [value] if value else self._candidates(choice.role, None)
-                value = self._held(names[0], nesting + 1) if names and nesting < MAX_NESTING else None
-                if value is None:
-                    return None
-            values[knob] = value
-        return BlockUse(name, tuple(sorted(values.items())))
+        uses = (default_use(name, self.blocks) for name in dict.fromkeys(names))
+        return [use for use in uses if use is not None]
 
 
 def described(use: BlockUse) -> str:

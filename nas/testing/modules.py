@@ -82,6 +82,17 @@ def no_random_numbers(what: str) -> Iterator[None]:
     assert not drawn, f"{what} draws from the global random state of {' and '.join(drawn)}"
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread, so that what runs beside this does not wait for it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def without_grad(module: nn.Module, x: Tensor) -> Tensor:
     """What a module gives, as a plain tensor."""
     with torch.no_grad():

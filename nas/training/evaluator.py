@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.errors import TrialError
+from nas.plugins import PluginNeeds
 from nas.training.build import MINIMUM_MAP, training_module
 from nas.training.checkpoint import Header, recipe_hash
 from nas.training.loop import Training
@@ -25,7 +26,8 @@ class TrainingEvaluator:
 
     `data` is a task reference (``digits``, ``cifar10:PATH``), opened once in each process. `minimum_map` is
     the rule for small pictures: early strides are relaxed until the last map is at least that high and
-    wide. `split_seed` chooses the validation part.
+    wide. `split_seed` chooses the validation part. `plugins` is what this process must have loaded to build
+    the study's networks: it is looked at before the first trial, on a worker too.
 
     >>> TrainingEvaluator("digits", Recipe()).minimum_map
     4
@@ -35,14 +37,17 @@ class TrainingEvaluator:
     recipe: Recipe
     minimum_map: int = MINIMUM_MAP
     split_seed: int = 0
+    plugins: PluginNeeds = field(default_factory=PluginNeeds)
 
     def __call__(self, request: TrialRequest) -> Iterator[Mapping[str, float]]:
         """Yields ``accuracy``, ``loss``, ``train_loss`` and ``step`` after each of the request's epochs.
 
-        Raises TrialError where the architecture holds no network for this data or where the training fails.
+        Raises TrialError where the architecture holds no network for this data or where the training fails,
+        MissingPluginError where this host lacks a plugin.
         """
         from nas.plugins import default_registry
 
+        self.plugins.meet()
         data = cached_task(self.data, self.split_seed)
         network = request.architecture.network
         if network is None:

@@ -16,7 +16,7 @@ from nas.training.checkpoint import Checkpoint, Header
 from nas.training.isolation import epoch_seed, isolated
 from nas.training.recipe import Learner, Part, Recipe, evaluate, train_epoch
 from nas.training.state import fits, learner_tensors, restore_learner
-from nas.training.task import TaskData
+from nas.training.task import TaskData, channel_axis
 
 logger = logging.getLogger("nas.training")
 
@@ -58,7 +58,9 @@ class Training:
     def _parts(self) -> tuple[Part, Part]:
         """Both parts of the data, whole on the device."""
         data = self._data
-        mean, std = (torch.tensor(v, device=self._device).view(1, -1, 1, 1) for v in (data.mean, data.std))
+        spread = [1] * data.train_inputs.ndim
+        spread[channel_axis(data.input.domain)] = -1
+        mean, std = (torch.tensor(v, device=self._device).view(spread) for v in (data.mean, data.std))
         pairs = ((data.train_inputs, data.train_labels), (data.validation_inputs, data.validation_labels))
         training, validation = (Part(x.to(self._device), y.to(self._device), mean, std) for x, y in pairs)
         return training, validation

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from nas.errors import UnknownNameError, UsageError
 
 OPTIMIZERS = ("sgd", "adamw")
+IMAGE_AXES = 4
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ _KINDS: Mapping[type, str] = {float: "a number", int: "a whole number", bool: "t
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a data set, whole on the device: images (N, C, H, W) as stored, labels (N,)."""
+    """One part of a data set, whole on the device: images (N, C, H, W) or others as stored, labels (N,)."""
 
     inputs: Tensor
     labels: Tensor
@@ -114,9 +115,12 @@ class Part:
     std: Tensor
 
     def batch(self, inputs: Tensor) -> Tensor:
-        """Images as the network takes them: float32, normalised, channels last."""
+        """Inputs as the network takes them: float32, normalised; images channels last."""
         scale = 255.0 if inputs.dtype == torch.uint8 else 1.0
-        return ((inputs.float() / scale - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        normalised = (inputs.float() / scale - self.mean) / self.std
+        if normalised.ndim != IMAGE_AXES:
+            return normalised.contiguous()
+        return normalised.contiguous(memory_format=torch.channels_last)
 
 
 def batches(count: int, recipe: Recipe, generator: torch.Generator) -> Iterator[Tensor]:
@@ -138,7 +142,12 @@ def steps_per_epoch(count: int, recipe: Recipe) -> int:
 
 
 def augment(inputs: Tensor, recipe: Recipe, flip: bool, generator: torch.Generator) -> Tensor:
-    """A batch (N, C, H, W) with each picture shifted, edges reflected, and half of them mirrored."""
+    """A batch (N, C, H, W) with each picture shifted, edges reflected, and half of them mirrored.
+
+    What is no picture stays as it is.
+    """
+    if inputs.ndim != IMAGE_AXES:
+        return inputs
     count, _, height, width = inputs.shape
     if recipe.flip and flip:
         mirrored = torch.rand(count, generator=generator) < 0.5

@@ -13,13 +13,19 @@ if TYPE_CHECKING:
     import torch
 
 
+def channel_axis(domain: str) -> int:
+    """The axis of a batch that counts the channels."""
+    return -1 if domain == "sequence" else 1
+
+
 @dataclass(frozen=True)
 class TaskData:
     """A data set split into a training and a validation part, whole, as tensors on the CPU.
 
-    Images are uint8 or float32 (N, C, H, W), labels int64 (N,). `mean` and `std` normalise per channel.
-    `fingerprint` is a SHA-256 over content and split: a resumed study compares it. `flip` says whether a
-    mirrored image keeps its class.
+    Inputs are uint8 or float32, of the shape that the domain of `input` says: images (N, C, H, W), series
+    (N, C, L), sequences (N, L, C), vectors (N, C). Labels are int64 (N,). `mean` and `std` normalise per
+    channel. `fingerprint` is a SHA-256 over content and split: a resumed study compares it. `flip` says
+    whether a mirrored image keeps its class.
     """
 
     train_inputs: torch.Tensor

@@ -49,6 +49,11 @@ def _fits_attention(signature: Signature, width: int | None, stride: int, *, hea
     return signature.channels % head_dim == 0
 
 
+def _fits_head(signature: Signature, width: int | None, stride: int, **knobs: Any) -> bool:
+    """The norm of a hidden layer asks for one."""
+    return bool(knobs["norm"] != "hidden_layer" or knobs["hidden"])
+
+
 def _block(name: str, role: str, build: str, description: str, source: str = "", **knobs: Choice) -> Block:
     """A block for images; one with a kernel asks for an odd one."""
     valid: Callable[..., bool] | None = _RULES.get(name, _fits_kernel if "kernel" in knobs else None)
@@ -61,6 +66,7 @@ _RULES: dict[str, Callable[..., bool]] = {
     "attention": _fits_attention,
     "average_pool": _fits_average_pool,
     "identity": _keeps,
+    "pool_linear": _fits_head,
 }
 
 _NORMS = ("layer_bias", "layer", "group", "batch", "none")
@@ -239,7 +245,7 @@ def _heads() -> list[Block]:
             "global average pooling and a linear classifier, with a hidden layer where hidden is not 0",
             hidden=Choice(0, 128, 256, 512, 1024, 1280, 2048, 4096),
             activation=_activation("relu"),
-            norm=Choice("none", "batch", "layer"),
+            norm=Choice("none", "batch", "layer", "hidden_layer"),
         )
     ]
 
@@ -255,6 +261,7 @@ def _downsampling() -> list[Block]:
             overlap=Choice(False, True),
             norm=Choice(*_NORMS),
             order=Choice("norm_conv", "conv_norm"),
+            bias=Choice("needed", "always"),
         )
     ]
 

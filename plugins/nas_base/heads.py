@@ -15,7 +15,8 @@ class PoolLinear(nn.Module):
     - `activation`: behind the hidden layer, and behind a batch norm.
     - `norm`: "none"; "batch" for a batch norm and the activation in front of the pooling
       (NAS-Bench-201, arXiv:2001.00326); "layer" for a layer norm behind the pooling and behind the hidden
-      activation (MetaFormer, arXiv:2210.13452).
+      activation (MetaFormer, arXiv:2210.13452); "hidden_layer" for the second of them alone
+      (InceptionNeXt, arXiv:2303.16900), which needs a hidden layer.
     """
 
     def __init__(
@@ -34,9 +35,12 @@ class PoolLinear(nn.Module):
             if norm == "batch"
             else nn.Identity()
         )
-        self.norm = _vector_norm(norm, channels)
+        behind = norm in ("layer", "hidden_layer")
+        self.norm = _vector_norm(norm == "layer", channels)
         self.hidden = (
-            nn.Sequential(_linear(channels, hidden), make_activation(activation), _vector_norm(norm, hidden))
+            nn.Sequential(
+                _linear(channels, hidden), make_activation(activation), _vector_norm(behind, hidden)
+            )
             if hidden
             else nn.Identity()
         )
@@ -48,8 +52,8 @@ class PoolLinear(nn.Module):
         return self.classifier(self.hidden(self.norm(means)))  # type: ignore[no-any-return]
 
 
-def _vector_norm(norm: str, channels: int) -> nn.Module:
-    return nn.LayerNorm(channels, eps=1e-6) if norm == "layer" else nn.Identity()
+def _vector_norm(wanted: bool, channels: int) -> nn.Module:
+    return nn.LayerNorm(channels, eps=1e-6) if wanted else nn.Identity()
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:

@@ -23,6 +23,6 @@ def nas_cost_models() -> Iterator[CostModel]:
     yield CostModel(
         name="roofline",
         predict="nas_hardware.roofline:predict",
-        version="2",
+        version="3",
         description="per-operator roofline of datasheet figures with launch floors (tier T0)",
     )

@@ -40,6 +40,17 @@ MATRIX_KINDS = frozenset({"conv", "conv_grouped", "gemm", "bmm", "sdpa", "rnn"})
 VECTOR_SHARE = 1 / 16
 """The vector peak as a share of the matrix peak, on accelerators whose datasheet gives no fp32 peak."""
 
+SPARSE_KERNEL_CLASSES = frozenset({"arm-cpu", "x86-cpu"})
+"""Device classes with kernels for sparse weights times dense maps: see `nas_hardware.sparse`."""
+SPARSE_COLUMN_COST = 2.0
+"""What a block of sparse weights costs beside its multiply-adds, in multiply-adds of one output row: its
+column is looked up, its inputs are loaded. With blocks of one row it puts the break-even at two thirds of
+zeros, which is where XNNPACK begins to use its sparse kernels (TensorFlow Lite, XNNPACK delegate, "Sparse
+Inference"); Fast Sparse ConvNets (arXiv:1911.09723) report 1.3 to 2.4 times the speed of dense networks of
+equal accuracy on a Snapdragon 835, at 90 % of zeros, and more with blocks of 2 or 4 rows."""
+SPARSE_ROW_COST = 2.0
+"""What every output row costs however few weights it has: its sum begins and is stored."""
+
 LAUNCH_FLOOR_US = 2.0
 """The least time of a kernel, where a target file gives none."""
 EAGER_OPERATOR_US = 10.0

@@ -15,7 +15,7 @@ PRODUCERS: Mapping[str, frozenset[str]] = {
     "eager": frozenset(),
     "compiled": _PRODUCERS,
     "onnxruntime": _PRODUCERS,
-    "tflite": _PRODUCERS,
+    "tflite": _PRODUCERS | {"sparse"},  # XNNPACK's sparse kernels clamp what they store
     "tensorrt": _PRODUCERS,
 }
 """Runtime → the kinds whose kernels take in the pointwise operators behind them."""

@@ -16,20 +16,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas.costs.cost import Cost, OperatorCost
-from nas.costs.operators import Trace
+from nas.costs.operators import Operator, Trace
 from nas.costs.target import Target
 from nas.costs.target_file import PEAKS
 from nas_hardware import assumptions
 from nas_hardware.fusion import Step, executed
+from nas_hardware.sparse import sparse_share
 
-VERSION = "roofline 2"
+VERSION = "roofline 3"
 
 
 @dataclass(frozen=True)
 class _Speed:
     """The figures of a target: operations and bytes per millisecond, floors in milliseconds, power in watts.
 
-    `start_ms` is for each network, `launch_ms` for each kernel, `least_ms` the least an operator takes.
+    `start_ms` is for each network, `launch_ms` for each kernel, `least_ms` the least an operator takes;
+    `has_sparse_kernels` says that sparse products run by kernels of their own.
     """
 
     matrix: float
@@ -40,6 +42,7 @@ class _Speed:
     least_ms: float
     idle_w: float
     active_w: float
+    has_sparse_kernels: bool
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,7 @@ def predict(trace: Trace, target: Target) -> Cost:
 def _time(step: Step, speed: _Speed) -> _Time:
     operator = step.operator
     peak = speed.matrix if operator.kind in assumptions.MATRIX_KINDS else speed.vector
-    compute_share = assumptions.COMPUTE_UTILISATION.get(operator.kind, assumptions.OTHER_COMPUTE_UTILISATION)
-    memory_share = assumptions.MEMORY_UTILISATION.get(operator.kind, assumptions.OTHER_MEMORY_UTILISATION)
+    compute_share, memory_share = _shares(operator, speed)
     compute = operator.flops / (peak * compute_share)
     memory = step.bytes_moved / (speed.bandwidth * memory_share)
     busy = max(compute, memory)
@@ -91,6 +93,16 @@ def _time(step: Step, speed: _Speed) -> _Time:
     latency = max(speed.launch_ms + busy, speed.least_ms)
     bound = "launch" if latency > 2 * busy else "compute" if compute >= memory else "memory"
     return _Time(latency, busy, bound)
+
+
+def _shares(operator: Operator, speed: _Speed) -> tuple[float, float]:
+    """The shares of the peak and of the bandwidth that the kernel of an operator reaches."""
+    if operator.kind == "sparse" and speed.has_sparse_kernels:
+        return sparse_share(operator), assumptions.OTHER_MEMORY_UTILISATION
+    return (
+        assumptions.COMPUTE_UTILISATION.get(operator.kind, assumptions.OTHER_COMPUTE_UTILISATION),
+        assumptions.MEMORY_UTILISATION.get(operator.kind, assumptions.OTHER_MEMORY_UTILISATION),
+    )
 
 
 def _interval(latency: float, steps: list[Step], times: list[_Time]) -> tuple[float, float]:
@@ -136,4 +148,5 @@ def _speed(target: Target) -> _Speed:
         least_ms=eager / 1e3,
         idle_w=idle,
         active_w=assumptions.ACTIVE_POWER_SHARE * (power - idle),
+        has_sparse_kernels=target.device.device_class in assumptions.SPARSE_KERNEL_CLASSES,
     )

@@ -12,7 +12,7 @@ from toy_blocks import BLOCKS, MAP, Dense, layer
 from nas.blocks import Block, InnerBlock
 from nas.blocks.layer import build_layer
 from nas.errors import BlockError, SpaceError
-from nas.plugins.manager import Plugin
+from nas.plugins.plugin import Plugin
 from nas.plugins.registry import Names
 from nas.spaces.architecture import BlockUse
 from nas.spaces.knobs import Choice

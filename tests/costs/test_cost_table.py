@@ -14,7 +14,7 @@ from nas.costs.columns import COLUMN_NAMES
 from nas.costs.cost import Cost
 from nas.costs.operators import Trace
 from nas.errors import CostError, SpaceError, UnknownNameError
-from nas.plugins import Registry, default_registry
+from nas.plugins import Names, Plugin, Registry, default_registry
 from nas.spaces import Architecture, Space, load_space
 
 NAMES = ("a100", "pixel6", "coral")
@@ -205,7 +205,7 @@ class OneModel:
     def __init__(self, registry: Registry, model: CostModel) -> None:
         self.blocks = registry.blocks
         self.targets = registry.targets
-        self.cost_models = {model.name: model}
+        self.cost_models = Names("cost model", [(Plugin("mine", "mine", "nas-mine", "1"), model)])
 
 
 def test_a_model_of_a_plugin_may_charge_for_each_network(tiny, targets, registry):

@@ -293,3 +293,8 @@ def test_a_whole_network_agrees_with_torch():
     found = trace(module, (3, 64, 64), batch_size=2)
     matrix = sum(operator.flops for operator in found.operators if operator.macs)
     assert matrix == counted_by_torch(module, torch.zeros(2, 3, 64, 64))
+
+
+def test_whole_number_division_is_priced():
+    operator = only(Function(lambda x: x // 3), (6,))
+    assert (operator.known, operator.macs, operator.flops) == (True, 0, 6)

@@ -100,6 +100,25 @@ def test_weights_hold_the_network_in_their_header(request_for: MakeRequest) -> N
     assert all(torch.equal(state[name], value) for name, value in request.module.state_dict().items())
 
 
+class WithTable(nn.Module):
+    """A buffer that its state leaves out, since the module makes it anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+        self.register_buffer("table", torch.arange(3.0).reshape(3, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x) + self.table
+
+
+def test_weights_leave_out_what_a_module_makes_anew(request_for: MakeRequest) -> None:
+    from safetensors.torch import load_file
+
+    report = weights_file.write(request_for(WithTable().eval(), "w.safetensors"))
+    assert set(load_file(report.path)) == {"conv.weight", "conv.bias"}
+
+
 def test_weights_that_two_layers_share_are_written(request_for: MakeRequest) -> None:
     module = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1))
     module[1].weight = module[0].weight

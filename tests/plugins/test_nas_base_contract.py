@@ -63,8 +63,8 @@ def test_the_deployed_form_agrees_with_randomised_statistics(layer: Layer) -> No
     torch.testing.assert_close(deployed(picture()), expected, rtol=1e-9, atol=1e-9)
     assert module.training
     assert not any(part.training for part in deployed.modules())
-    # What stands in front of an activation, a pool or a sum has no convolution to go into.
-    if layer.block.use not in ("metaformer", "pool_linear"):
+    # What stands in front of an activation, a pool, a sum or a padding has no convolution to go into.
+    if layer.block.use not in ("metaformer", "pool_linear", "downsample"):
         assert not any(isinstance(part, nn.BatchNorm2d) for part in deployed.modules())
 
 

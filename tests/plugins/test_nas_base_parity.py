@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from nas_base_cases import MAP, made, use
+from nas_base_cases import BLOCKS, MAP, made, use
 from torch import Tensor, nn
 
 from nas.spaces.signature import Signature
@@ -296,8 +296,10 @@ def test_metaformer_changes_width_and_size_in_front() -> None:
     assert module(x).shape == (2, 6, 3, 2)
 
 
-@pytest.mark.parametrize("norm", ["none", "layer", "batch"])
-@pytest.mark.parametrize("hidden", [0, 7])
+@pytest.mark.parametrize(
+    ("norm", "hidden"),
+    [("none", 0), ("none", 7), ("layer", 0), ("layer", 7), ("batch", 0), ("batch", 7), ("hidden_layer", 7)],
+)
 def test_pool_linear(norm: str, hidden: int) -> None:
     module = made("pool_linear", TINY, hidden=hidden, norm=norm).eval()
     x = picture(TINY)
@@ -305,8 +307,34 @@ def test_pool_linear(norm: str, hidden: int) -> None:
     y = vector_normed(y, module.norm) if norm == "layer" else y
     if hidden:
         y = (y @ module.hidden[0].weight.T + module.hidden[0].bias).clamp(min=0)
-        y = vector_normed(y, module.hidden[2]) if norm == "layer" else y
+        y = vector_normed(y, module.hidden[2]) if "layer" in norm else y
     matches(module(x), y @ module.classifier.weight.T + module.classifier.bias)
+
+
+def test_pool_linear_needs_a_hidden_layer_for_its_norm() -> None:
+    accepted = [
+        BLOCKS["pool_linear"].accepts(
+            TINY, None, 1, use("pool_linear", norm="hidden_layer", hidden=h).knob_values()
+        )
+        for h in (0, 1)
+    ]
+    assert accepted == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("bias", "norm", "order", "expected"),
+    [
+        ("needed", "batch", "conv_norm", False),
+        ("always", "batch", "conv_norm", True),
+        ("needed", "batch", "norm_conv", True),
+        ("needed", "layer", "conv_norm", True),
+    ],
+)
+def test_downsample_leaves_out_the_bias_that_a_norm_undoes(
+    bias: str, norm: str, order: str, expected: bool
+) -> None:
+    module = made("downsample", TINY, width=6, stride=2, bias=bias, norm=norm, order=order)
+    assert (module.conv.bias is not None) is expected
 
 
 def vector_normed(x: Tensor, norm: nn.Module) -> Tensor:

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from runner_contract import RunnerContract, ScriptedSource, ToyEvaluator, make_request, plain_metrics
 
-from nas.errors import UsageError
+from nas.errors import MissingPluginError, UsageError
+from nas.plugins import Plugin, PluginNeeds
 from nas.runners import RayRunner
-from nas.search.trial import Failed, Finished, Lost, Progress, Report, Started, TrialRequest
+from nas.search.trial import Failed, Finished, Lost, Progress, Refused, Report, Started, TrialRequest
 
 pytestmark = pytest.mark.ray
 
@@ -71,6 +72,24 @@ class TestRayRunner(RunnerContract):
         runner.run(source, Unloadable())
         failures = [report for report in source.reports if isinstance(report, Failed)]
         assert [failure.error for failure in failures] == ["ImportError: no plugin of that name here"] * 2
+
+    def test_a_worker_without_a_plugin_refuses_its_trial(self, runner: RayRunner) -> None:
+        def hear(report: Report) -> None:
+            if isinstance(report, Refused):
+                raise MissingPluginError(report.reason)
+
+        source = ScriptedSource([make_request(0)], hear=hear)
+        with pytest.raises(MissingPluginError, match=r"on host .* nas-ghost 1\.4 .* is not installed"):
+            runner.run(source, Uninstalled())
+        assert not [report for report in source.reports if isinstance(report, Failed | Lost)]
+
+
+class Uninstalled:
+    """An evaluator whose study uses a plugin that no worker has."""
+
+    def __call__(self, request: TrialRequest) -> Iterator[Mapping[str, float]]:
+        PluginNeeds.of([Plugin("ghost", "nas_ghost", "nas-ghost", "1.4")]).meet()
+        yield {}
 
 
 class Unloadable:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from search_toys import BOTH, COST, ERROR, Toy, flat_space, hashes, make_loop, price, run
 
-from nas.errors import UsageError
+from nas.errors import MissingPluginError, UsageError
 from nas.search.events import LoopEvent, Notice, Resumed, StepDone, TrialEnded, TrialStarted
 from nas.search.journal import MemoryJournal
 from nas.search.loop import StudyLoop
@@ -21,6 +21,7 @@ from nas.search.trial import (
     Finished,
     Lost,
     Progress,
+    Refused,
     Started,
     TrialRequest,
     TrialState,
@@ -421,3 +422,18 @@ def test_every_number_of_objectives(searcher: str, count: int) -> None:
     loop = run(make_loop(searcher, objectives=objectives, trials=30), evaluate)
     assert len(loop.results) == 30
     assert loop.front().values.shape == (len(loop.front()), count)
+
+
+def test_a_refused_trial_stays_queued_and_ends_the_run() -> None:
+    journal = MemoryJournal()
+    toy = Toy()
+    loop = make_loop(trials=2, store=journal, study="s")
+    request = start(loop)
+    with pytest.raises(MissingPluginError, match=r"trial 0 stays queued: nas-ghost is not on worker-7"):
+        loop.report(Refused(request.number, request.attempt, "nas-ghost is not on worker-7"))
+    assert loop.results == ()
+
+    again = make_loop(trials=2, store=journal, study="s")
+    again.resume()
+    assert [result.number for result in run(again, toy).results] == [0, 1]
+    assert toy.hashes[0] == request.architecture.hash

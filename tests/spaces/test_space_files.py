@@ -12,7 +12,7 @@ from spaces_toys import BLOCKS, FOOTER, HEADER, space_text
 
 from nas.blocks.block import Block
 from nas.errors import NasError, PluginError, SpaceError, UnknownNameError
-from nas.plugins.manager import Plugin
+from nas.plugins.plugin import Plugin
 from nas.plugins.registry import Names
 from nas.spaces import Choice, SpaceSource, load_space, parse_space
 

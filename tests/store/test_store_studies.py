@@ -8,7 +8,7 @@ import pytest
 
 import nas
 from nas.errors import StoreError, UnknownNameError, UsageError
-from nas.plugins.manager import Plugin
+from nas.plugins.plugin import Plugin
 from nas.spaces.architecture import Architecture
 from nas.store import ArtifactRecord, Store, StudyRecord
 

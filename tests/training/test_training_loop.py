@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from training_toys import ToyNetwork, toy_data, toy_header, toy_network
 
 from nas.errors import TrialError
+from nas.training.assembly import assemble
 from nas.training.checkpoint import CHECKPOINT, WEIGHTS, Checkpoint, read_packed, write_checkpoint
 from nas.training.loop import Training
 from nas.training.recipe import Recipe, evaluate
@@ -225,3 +226,16 @@ def test_a_resumed_block_hears_of_the_epochs_that_are_left(tmp_path: Path) -> No
     listener = Listener()
     list(training(tmp_path, epochs=5, module=listener, recipe=recipe).run())
     assert listener.heard == [0.5, 0.75, 1.0]
+
+
+@pytest.mark.parametrize(("domain", "shape"), [("series", (2, 9)), ("sequence", (9, 2)), ("vector", (2,))])
+def test_any_domain_can_be_trained_on(domain: str, shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(7)
+    labels = torch.arange(60) % 3
+    inputs = torch.randn(60, *shape, generator=generator) + 3 * labels.reshape(-1, *(1 for _ in shape))
+    data = assemble((inputs, labels), class_names="abc", split_seed=0, domain=domain)
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(inputs[0].numel(), 8), nn.ReLU(), nn.Linear(8, 3))
+    metrics = list(Training(module, data, RECIPE, toy_header(6)).run())
+    assert metrics[-1]["train_loss"] < metrics[0]["train_loss"]
+    assert metrics[-1]["accuracy"] > 0.5

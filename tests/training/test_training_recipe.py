@@ -155,6 +155,23 @@ def test_the_smallest_pictures_can_be_shifted(side: int) -> None:
     assert augment(tiny, Recipe(shift=0.5), True, generator()).shape == tiny.shape
 
 
+@pytest.mark.parametrize("shape", [(5,), (2, 9)])
+def test_what_is_no_picture_is_not_augmented(shape: tuple[int, ...]) -> None:
+    inputs = torch.randn(4, *shape, generator=generator())
+    drawn = generator()
+    assert augment(inputs, Recipe(shift=0.5), True, drawn) is inputs
+    assert torch.equal(drawn.get_state(), generator().get_state())
+
+
+def test_series_are_normalised_channel_by_channel() -> None:
+    inputs = torch.randn(4, 2, 9, generator=generator())
+    mean, std = torch.tensor([1.0, 2.0]).view(1, -1, 1), torch.tensor([0.5, 4.0]).view(1, -1, 1)
+    found = Part(inputs, torch.zeros(4, dtype=torch.int64), mean, std).batch(inputs)
+    assert torch.equal(found[:, 0], (inputs[:, 0] - 1) / 0.5)
+    assert torch.equal(found[:, 1], (inputs[:, 1] - 2) / 4)
+    assert found.is_contiguous()
+
+
 def part(inputs: Tensor, labels: Tensor) -> Part:
     return Part(inputs, labels, torch.full((1, 3, 1, 1), 0.5), torch.full((1, 3, 1, 1), 0.25))
 

@@ -67,6 +67,33 @@ def test_a_constant_channel_does_not_divide_by_zero(dtype: torch.dtype) -> None:
     assert std == (1.0, 1.0, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("domain", "shape", "expected", "others"),
+    [
+        ("image", (2, 5, 4), (2, (5, 4)), (0, 2, 3)),
+        ("series", (2, 9), (2, (9,)), (0, 2)),
+        ("sequence", (9, 2), (2, (9,)), (0, 1)),
+        ("vector", (2,), (2, ()), (0,)),
+    ],
+)
+def test_every_domain_has_its_own_place_for_channels(
+    domain: str, shape: tuple[int, ...], expected: tuple[int, tuple[int, ...]], others: tuple[int, ...]
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(len(LABELS), *shape, generator=generator)
+    data = assemble((inputs, LABELS), class_names="abc", split_seed=0, domain=domain)
+    assert (data.input.domain, data.input.channels, data.input.size) == (domain, *expected)
+    assert data.input.shape == shape
+    assert data.mean == pytest.approx(data.train_inputs.double().mean(others).tolist())
+    assert data.std == pytest.approx(data.train_inputs.double().std(others, correction=0).tolist())
+
+
+def test_too_few_series_are_called_series() -> None:
+    labels = torch.tensor([0, 1])
+    with pytest.raises(DataError, match="2 series to train on and 0 to validate on"):
+        assemble((torch.zeros(2, 1, 8), labels), class_names="ab", split_seed=0, domain="series")
+
+
 def test_the_fingerprint_follows_content_split_and_type() -> None:
     def of(inputs: torch.Tensor, seed: int = 0) -> str:
         return assemble((inputs, LABELS), class_names="abc", split_seed=seed).fingerprint

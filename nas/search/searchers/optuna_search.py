@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import UsageError
+from nas.search.prices import Pricing
 from nas.search.searcher import SearcherSetup
+from nas.search.searchers.random_search import new_sample
 from nas.search.searchers.turns import Turns
 from nas.search.seeding import derived_seed, generator
 from nas.search.trial import TrialResult, TrialState
@@ -25,7 +27,8 @@ GENERATION = 20
 """Trials in a generation of NSGA-II; it does not depend on the budget, which a resumed study may change."""
 
 GENERATION_KEY = "NSGAIISampler:generation"
-INVALID_ASKS = 8
+ATTEMPTS = 8
+"""So often a sampler may suggest what is not valid, not new or not allowed before a random one is taken."""
 
 
 def build_nsga2(setup: SearcherSetup) -> OptunaSearch:
@@ -71,14 +74,16 @@ class OptunaSearch:
             decision.name: optuna.distributions.CategoricalDistribution(range(len(decision.options)))
             for decision in setup.space.decisions
         }
+        self._pricing = Pricing(setup.known, setup.constraints)
         self._turns = Turns()
         self._pending: defaultdict[str, list[optuna.Trial]] = defaultdict(list)
         self._complete = 0
 
     def ask(self, n: int) -> list[Architecture]:
-        """`n` suggestions; they may repeat what was suggested before."""
+        """Up to `n` new suggestions that keep the known constraints; fewer where nothing new is found."""
         with _quiet():
-            return [self._one() for _ in range(n)]
+            suggestions = [self._one() for _ in range(n)]
+        return [architecture for architecture in suggestions if architecture is not None]
 
     def tell(self, results: Sequence[TrialResult]) -> None:
         """Takes results, those of architectures that it did not propose too."""
@@ -89,9 +94,19 @@ class OptunaSearch:
             for result in self._turns.new(results):
                 self._study.add_trial(self._frozen(result))
 
-    def _one(self) -> Architecture:
+    def _one(self) -> Architecture | None:
         key = self._turns.next()
-        for attempt in range(INVALID_ASKS):
+        found = self._suggested(key)
+        if found is None:
+            rng = generator(self._seed, self._kind, "invalid", *key)
+            found = new_sample(self._space, self._pricing, self._turns, rng)
+        if found is not None:
+            self._turns.suggest(found.hash)
+        return found
+
+    def _suggested(self, key: tuple[int, int]) -> Architecture | None:
+        """The sampler's own suggestion; None where none of a few is wanted."""
+        for attempt in range(ATTEMPTS):
             sampler = _sampler(self._kind, derived_seed(self._seed, self._kind, *key, attempt))
             if self._kind == "nsga2":
                 # Its first look at a generation's parents sees them in another order than later ones do.
@@ -101,10 +116,11 @@ class OptunaSearch:
             vector = [trial.params[decision.name] for decision in self._space.decisions]
             if self._space.is_valid(vector):
                 architecture = self._space.decode(self._space.canonical(vector))
-                self._pending[architecture.hash].append(trial)
-                return architecture
+                if self._turns.is_new(architecture.hash) and self._pricing.allowed([architecture]):
+                    self._pending[architecture.hash].append(trial)
+                    return architecture
             self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
-        return self._space.sample(generator(self._seed, self._kind, "invalid", *key))
+        return None
 
     def _frozen(self, result: TrialResult) -> optuna.trial.FrozenTrial:
         """The result as Optuna stores it, with the generation that NSGA-II would have given it."""

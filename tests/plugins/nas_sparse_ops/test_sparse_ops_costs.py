@@ -1,0 +1,228 @@
+"""What sparse weights cost: on the roofline's curve, in cost tables, and never nothing."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sparse_ops_cases import BLOCKS, REGISTRY, layer_of
+from torch import nn
+
+from nas import estimate
+from nas.blocks import build, fuse, parameter_count
+from nas.costs import CostTable, Device, Figure, Operator, Target, Trace, resolve_target
+from nas.costs.call import Work
+from nas.costs.rules import register_rule
+from nas.costs.trace import trace
+from nas.spaces import parse_space
+from nas.spaces.signature import Signature
+from nas_hardware import assumptions
+from nas_hardware.roofline import predict
+from nas_hardware.sparse import break_even_sparsity, sparse_share
+from nas_sparse_ops.random_pruning import prune_randomly
+
+WIDE = Signature("image", 128, (14, 14))
+CPUS = ("pixel3-cpu", "cpu-avx2", "snapdragon855-cpu", "rpi4")
+
+
+def latency(target: str, **knobs) -> float:
+    module = layer_of("sparse_pointwise", WIDE, activation="identity", **knobs)
+    return estimate(module, WIDE.shape, target=target).latency_ms
+
+
+def product(rows: int, inner: int, stored: int, block: int = 1, positions: int = 1000) -> Operator:
+    dims = (("rows", rows), ("inner", inner), ("nonzeros", stored), ("block", block))
+    macs = stored * positions
+    return Operator("sparse", "sparse", "m", macs, 2 * macs, 8, 8, 0, ((-1, 8),), dims)
+
+
+def chip(device_class: str) -> Target:
+    figures = {
+        "fp32_tflops": 0.1,
+        "fp16_tflops": 0.1,
+        "memory_bandwidth_gbs": 1000.0,
+        "launch_floor_us": 0.001,
+    }
+    sheet = {name: Figure(value, "test") for name, value in figures.items()}
+    return Target("t", Device("d", device_class, "v", sheet), precision="fp32", runtime="tflite")
+
+
+def time_of(operator: Operator, device_class: str = "arm-cpu") -> float:
+    return predict(Trace((operator,), 0, 0, 0, 0), chip(device_class)).latency_ms
+
+
+def test_the_curve_by_hand():
+    share = sparse_share(product(100, 400, 4000))
+    assert share == pytest.approx(assumptions.COMPUTE_UTILISATION["conv"] / (1 + 2 / 1 + 2 * 100 / 4000))
+    assert sparse_share(product(100, 400, 4000, block=4)) == pytest.approx(0.6 / (1 + 0.5 + 0.05))
+
+
+@pytest.mark.parametrize("device_class", ["arm-cpu", "x86-cpu", "dc-gpu", "npu"])
+@pytest.mark.parametrize("block", [1, 2, 4])
+def test_time_grows_with_every_stored_weight(device_class, block):
+    times = [time_of(product(64, 64, stored, block), device_class) for stored in range(block, 4096, 64)]
+    assert all(a < b for a, b in itertools.pairwise(times))
+
+
+def test_throughput_rises_with_block_size_and_falls_with_sparsity():
+    assert (
+        time_of(product(64, 64, 400, 1)) > time_of(product(64, 64, 400, 2)) > time_of(product(64, 64, 400, 4))
+    )
+    shares = [sparse_share(product(64, 64, stored)) for stored in (40, 400, 1200, 4096)]
+    assert shares == sorted(shares)
+    assert shares[0] < shares[-1] / 1.5
+
+
+def test_only_processors_have_the_curve():
+    gpu, cpu = (time_of(product(64, 64, 400, 4), name) for name in ("dc-gpu", "arm-cpu"))
+    assert gpu == pytest.approx(time_of(product(64, 64, 400, 1), "dc-gpu"))
+    assert cpu < time_of(product(64, 64, 400, 1), "arm-cpu")
+
+
+@pytest.mark.parametrize("block", [1, 2, 4])
+def test_the_break_even_sparsity_is_where_times_meet(block):
+    inner, rows = 240, 240
+    found = break_even_sparsity(inner, block)
+    dense = replace(product(rows, inner, rows * inner), kind="conv")
+    stored = round((1 - found) * rows * inner)
+    assert time_of(product(rows, inner, stored, block)) == pytest.approx(time_of(dense), rel=1e-3)
+    assert time_of(product(rows, inner, stored + 2000, block)) > time_of(dense)
+    assert time_of(product(rows, inner, stored - 2000, block)) < time_of(dense)
+
+
+def test_single_rows_break_even_at_two_thirds_of_zeros():
+    assert break_even_sparsity(10**6) == pytest.approx(2 / 3, abs=1e-5)
+    assert break_even_sparsity(10**6, 4) < break_even_sparsity(10**6, 2) < break_even_sparsity(10**6)
+    assert break_even_sparsity(1) == 1
+
+
+@pytest.mark.parametrize("target", CPUS)
+@pytest.mark.parametrize("block", [1, 2, 4])
+def test_estimates_fall_with_sparsity(target, block):
+    times = [latency(target, sparsity=sparsity, block=block) for sparsity in (0.5, 0.7, 0.8, 0.9, 0.95)]
+    assert times == sorted(times, reverse=True)
+    assert min(times) > 0
+
+
+def test_a_phone_gains_from_ninety_percent_and_loses_at_half():
+    dense = latency("pixel3-cpu", sparsity=0.0)
+    assert latency("pixel3-cpu", sparsity=0.5) > dense
+    assert 2 < dense / latency("pixel3-cpu", sparsity=0.9) < 4
+    assert dense / latency("pixel3-cpu", sparsity=0.9, block=4) < 8
+
+
+def test_on_a_gpu_sparsity_of_this_kind_does_not_pay():
+    assert latency("a100", sparsity=0.95) > latency("a100", sparsity=0.0)
+
+
+def test_torch_tensors_in_blocks_say_so():
+    class Held(nn.Module):
+        def __init__(self, weight):
+            super().__init__()
+            self.register_buffer("weight", weight)
+
+        def forward(self, x):
+            return self.weight @ x
+
+    dense = torch.zeros(8, 8)
+    dense[:2, :2] = dense[4:6, 2:4] = 1.0
+    operator = trace(Held(dense.to_sparse_bsr((2, 2))), (3,), batch_size=8).operators[0]
+    assert (operator.kind, operator.macs, operator.dim("block")) == ("sparse", 8 * 3, 2)
+    rows = trace(Held(dense.to_sparse_csr()), (3,), batch_size=8).operators[0]
+    assert (rows.dim("nonzeros"), rows.dim("block")) == (8, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs"), [("sparse_pointwise", {"block": 4}), ("nm_pointwise", {"g": 4, "n": 1})]
+)
+def test_the_trace_says_what_a_product_is(name, knobs):
+    deployed = fuse(layer_of(name, WIDE, **knobs))
+    operators = trace(deployed, WIDE.shape).operators
+    found = next(operator for operator in operators if operator.kind == "sparse")
+    assert (found.dim("rows"), found.dim("inner"), found.dim("columns")) == (128, 128, 196)
+    assert found.dim("block") == 4
+    assert found.macs == found.dim("nonzeros") * 196
+    assert found.known
+    stored = sum(t.numel() * t.element_size() for n, t in deployed.state_dict().items() if "bias" not in n)
+    assert found.weight_bytes == stored
+    assert found.bytes_moved == stored + 2 * 128 * 196 * 4
+
+
+def test_masks_on_dense_weights_are_priced_as_dense():
+    dense = nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 8, 1))
+    pruned = prune_randomly(dense, 0.05, "uniform")
+    one, other = (estimate(module, (16, 9, 9), target="pixel3-cpu") for module in (dense, pruned))
+    assert (one.macs, one.params, one.latency_ms) == (other.macs, other.params, other.latency_ms)
+    assert parameter_count(pruned) == parameter_count(dense)
+
+
+@pytest.mark.parametrize(
+    "name", ["sparse_pointwise", "sparse_separable_conv", "sparse_inverted_residual", "masked_conv"]
+)
+@pytest.mark.parametrize("target", ["pixel3-cpu", "a100"])
+def test_no_operator_is_free(name, target):
+    cost = estimate(layer_of(name), (16, 7, 6), target=target)
+    assert not cost.unknown_operators
+    assert all(op.bytes_moved + op.flops > 0 for op in cost.operators)
+    assert min(op.latency_ms for op in cost.operators) >= 0
+    assert cost.latency_ms > 0
+    assert cost.energy_mj > 0
+
+
+SPACE = """
+name = "sparse"
+input = { domain = "image", channels = 3, size = [32, 32] }
+classes = 10
+stem = { use = "conv_stem", width = 16, stride = 2 }
+
+[[stages]]
+depth = [1, 2]
+width = [16, 32]
+stride = 2
+blocks = [
+  { use = "sparse_inverted_residual", sparsity = [0.0, 0.7, 0.9], block = [1, 4] },
+  { use = "nm_pointwise", n = [1, 2], g = [0, 2], m = 4 },
+  { use = "randomly_pruned", density = 0.1, body = { use = "conv", kernel = [1, 3] } },
+]
+
+[head]
+use = "pool_linear"
+"""
+
+
+def test_the_cost_table_of_a_space_finds_what_the_built_network_costs():
+    space = parse_space(SPACE, BLOCKS)
+    targets = [resolve_target(name, REGISTRY) for name in ("pixel3-cpu", "a100")]
+    table = CostTable(space, targets, REGISTRY)
+    rng = np.random.default_rng(0)
+    sampled = [space.sample(rng) for _ in range(12)]
+    columns = table.costs(np.stack([space.encode(architecture) for architecture in sampled]))
+    for index, architecture in enumerate(sampled):
+        module = build(architecture.network, BLOCKS, seed=0)
+        for target in targets:
+            cost = estimate(module, (3, 32, 32), target=target)
+            assert columns.column(f"latency@{target.name}")[index] == pytest.approx(cost.latency_ms)
+            assert columns.column(f"macs@{target.name}")[index] == cost.macs
+            assert columns.column(f"params@{target.name}")[index] == cost.params == parameter_count(module)
+
+
+def test_an_operator_of_a_plugin_is_priced_by_its_rule():
+    @torch.library.custom_op("nas_sparse_test::twice", mutates_args=(), schema="(Tensor x) -> Tensor")
+    def twice(x):
+        return 2 * x
+
+    @twice.register_fake
+    def _(x):
+        return torch.empty_like(x)
+
+    class Twice(nn.Module):
+        def forward(self, x):
+            return twice(x)
+
+    assert trace(Twice(), (5,)).unknown_operators == ("nas_sparse_test::twice",)
+    register_rule(torch.ops.nas_sparse_test.twice, lambda call: Work("pointwise", 0, call["x"].numel()))
+    operator = trace(Twice(), (5,)).operators[0]
+    assert (operator.kind, operator.flops, operator.known) == ("pointwise", 5, True)
