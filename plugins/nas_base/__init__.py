@@ -12,6 +12,7 @@ from nas.blocks.block import Block
 from nas.plugins.hookspecs import hookimpl
 from nas.spaces.knobs import Choice
 from nas.spaces.signature import Signature
+from nas_base import mixed_convolution_costs as mixed
 
 ACTIVATIONS = (
     "relu",
@@ -88,7 +89,7 @@ def _squeezes() -> Choice:
     return Choice(0.0, 0.0625, 0.125, 0.25, 0.5, 1.0)
 
 
-def _convolutional() -> list[Block]:
+def _convolutions() -> list[Block]:
     return [
         _block(
             "conv_stem",
@@ -108,6 +109,11 @@ def _convolutional() -> list[Block]:
             kernel=_kernels(),
             activation=_activation("relu"),
         ),
+    ]
+
+
+def _inverted_residuals() -> list[Block]:
+    return [
         _block(
             "inverted_residual",
             "block",
@@ -130,6 +136,36 @@ def _convolutional() -> list[Block]:
             se=_squeezes(),
             activation=_activation("relu6"),
         ),
+        _mixed_inverted_residual(),
+    ]
+
+
+def _mixed_inverted_residual() -> Block:
+    return Block(
+        "mixed_inverted_residual",
+        "block",
+        "image",
+        "nas_base.mixed_convolution:MixedInvertedResidual",
+        {
+            "kernel_groups": Choice(3, 1, 2, 4, 5),
+            "split": Choice(*mixed.SPLITS),
+            "dilated": Choice(False, True),
+            "expansion": _expansions(),
+            "expand_groups": Choice(1, 2, 4),
+            "project_groups": Choice(1, 2, 4),
+            "se": _squeezes(),
+            "activation": _activation("silu"),
+        },
+        mixed.fits,
+        params=mixed.params,
+        macs=mixed.macs,
+        source="arXiv:1907.09595",
+        description="an inverted residual whose depthwise convolution mixes kernels of 3 to 11 pixels",
+    )
+
+
+def _bottlenecks() -> list[Block]:
+    return [
         _block(
             "tucker",
             "block",
@@ -292,4 +328,12 @@ def _operations() -> list[Block]:
 @hookimpl
 def nas_blocks() -> list[Block]:
     """The first-party blocks."""
-    return [*_convolutional(), *_metaformer(), *_downsampling(), *_heads(), *_operations()]
+    return [
+        *_convolutions(),
+        *_inverted_residuals(),
+        *_bottlenecks(),
+        *_metaformer(),
+        *_downsampling(),
+        *_heads(),
+        *_operations(),
+    ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nas.blocks.block import Block
 from nas.plugins.hookspecs import hookimpl
 from nas.spaces.knobs import Choice
-from nas_gated_convs import global_filter_costs, gnconv_widths, pde_costs
+from nas.spaces.signature import Signature
+from nas_gated_convs import cas_vit_costs, global_filter_costs, gnconv_widths, pde_costs
 
 _HORNET = "arXiv:2207.14284"
+_CAS_VIT = "arXiv:2408.03703"
 
 
 def _recursive() -> list[Block]:
@@ -63,7 +67,64 @@ def _symmetric() -> list[Block]:
     ]
 
 
+def _additive() -> list[Block]:
+    """CAS-ViT: attention by sums, for phones."""
+    return [
+        Block(
+            "additive_mixer",
+            "mixer",
+            "image",
+            "nas_gated_convs.cas_vit:AdditiveMixer",
+            {
+                "kernel": Choice(3, 5, 7),
+                "spatial_gate": Choice(True, False),
+                "channel_gate": Choice(True, False),
+            },
+            _is_odd,
+            params=cas_vit_costs.mixer_params,
+            macs=cas_vit_costs.mixer_macs,
+            source=_CAS_VIT,
+            description="additive attention: gated queries plus gated keys, times values",
+        ),
+        Block(
+            "cas_vit",
+            "block",
+            "image",
+            "nas_gated_convs.cas_vit:CasVit",
+            {
+                "mixer": Choice("additive_mixer", role="mixer"),
+                "kernel": Choice(3, 5, 7),
+                "ratio": Choice(4, 1, 2, 3, 6),
+                "activation": Choice("gelu", "relu", "silu", "hard_swish"),
+            },
+            _is_odd,
+            source=_CAS_VIT,
+            description="local convolutions, additive mixer and feed-forward, each with a residual",
+        ),
+        Block(
+            "cas_vit_stem",
+            "stem",
+            "image",
+            "nas_gated_convs.cas_vit:CasVitStem",
+            source=_CAS_VIT,
+            description="two 3x3 convolutions with batch norm and ReLU",
+        ),
+        Block(
+            "distilled_linear",
+            "head",
+            "image",
+            "nas_gated_convs.cas_vit:DistilledLinear",
+            source="arXiv:2012.12877",
+            description="batch norm, average pooling and the mean of two classifiers",
+        ),
+    ]
+
+
+def _is_odd(signature: Signature, width: int | None, stride: int, *, kernel: int, **knobs: Any) -> bool:
+    return kernel % 2 == 1
+
+
 @hookimpl
 def nas_blocks() -> list[Block]:
     """The blocks of this family."""
-    return [*_recursive(), *_symmetric()]
+    return [*_recursive(), *_symmetric(), *_additive()]

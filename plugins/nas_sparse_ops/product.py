@@ -18,9 +18,16 @@ from nas.costs.rules import register_rule
 SPARSE_TYPES = (torch.float32, torch.float64)
 """Types that sparse products exist for on every device; others are computed in float32."""
 
-with warnings.catch_warnings():  # torch says once per process that its CSR tensors are young
-    warnings.simplefilter("ignore")
-    torch.sparse_csr_tensor(torch.zeros(2), torch.zeros(0), torch.zeros(0), (1, 1))
+
+def _take_note() -> None:
+    """Makes a sparse tensor, so that what torch says once per process about their youth is said unheard."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        none = torch.zeros(1, dtype=torch.int32, device="cpu")
+        torch.sparse_csr_tensor(none, none[:0], none[:0].float(), (0, 1), check_invariants=False)
+
+
+_take_note()
 
 
 @torch.library.custom_op(

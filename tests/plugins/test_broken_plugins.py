@@ -142,12 +142,18 @@ def installed(tmp_path: Path) -> Installed:
         ("NAS_API_VERSION = 7\n" + OFFER, "made for plugin API 7; this nas has 1. Upgrade nas"),
         ("NAS_API_VERSION = 0\n" + OFFER, "this nas needs 1 or newer. Upgrade the plugin"),
         ("NAS_API_VERSION = '1'\n" + OFFER, "NAS_API_VERSION is '1'; it must be an integer"),
-        (OFFER.replace("return [", "return 1 / 0, ["), "nas_blocks raised ZeroDivisionError: division by zero"),
+        (
+            OFFER.replace("return [", "return 1 / 0, ["),
+            "nas_blocks raised ZeroDivisionError: division by zero",
+        ),
         (OFFER.replace("return [", "raise SystemExit(2); ["), "nas_blocks raised SystemExit: 2"),
         (OFFER.replace("return [", "["), "nas_blocks returned None, not an iterable of Block"),
-        (OFFER.replace("return [", "return ['gate', "), "nas_blocks returned a str where an iterable of Block"),
+        (
+            OFFER.replace("return [", "return ['gate', "),
+            "nas_blocks returned a str where an iterable of Block",
+        ),
         (OFFER.replace('"gate"', '"my gate"'), "whose name is 'my gate'"),
-        (OFFER.replace("build=\"nowhere:Nothing\")]", "build=\"a:B\")] * 2"), "returned 'gate' twice"),
+        (OFFER.replace('build="nowhere:Nothing")]', 'build="a:B")] * 2'), "returned 'gate' twice"),
     ],
 )
 def test_a_broken_package_costs_one_warning_and_its_own_names(
@@ -180,7 +186,9 @@ def test_an_author_gets_the_error_itself(installed: Installed) -> None:
     assert result.error == ["error: plugin mine (nas-mine 1.2): ImportError: libmine.so.2 is missing"]
 
 
-@pytest.mark.parametrize("place", ["print('hello')\n" + OFFER, OFFER.replace("return", "print('hi'); return")])
+@pytest.mark.parametrize(
+    "place", ["print('hello')\n" + OFFER, OFFER.replace("return", "print('hi'); return")]
+)
 def test_what_a_package_prints_does_not_reach_the_json(installed: Installed, place: str) -> None:
     installed.add(place.replace("nowhere:Nothing", "torch.nn:Identity"))
     result = installed.run("blocks --role mixer --json")
@@ -252,7 +260,14 @@ def test_a_nan_is_a_failed_trial_and_never_a_winner(installed: Installed) -> Non
 
 @pytest.mark.parametrize(
     "change",
-    ["latency_ms=-1.0", "latency_ms=float('nan')", "energy_mj=-1.0", "params=-1", "low_ms=9e9", "high_ms=0.0"],
+    [
+        "latency_ms=-1.0",
+        "latency_ms=float('nan')",
+        "energy_mj=-1.0",
+        "params=-1",
+        "low_ms=9e9",
+        "high_ms=0.0",
+    ],
 )
 def test_an_impossible_cost_is_named_with_its_model(installed: Installed, change: str) -> None:
     installed.add(PRICES.format(change=change))
@@ -277,7 +292,13 @@ def test_without_plugins_only_the_first_party_ones_are_loaded(installed: Install
 
 def test_the_environment_may_list_plugins_or_packages(installed: Installed) -> None:
     installed.add(OFFER)
-    for listed, there in (("mine", True), ("nas-mine", True), ("", False), ("base", False), ("base, mine", True)):
+    for listed, there in (
+        ("mine", True),
+        ("nas-mine", True),
+        ("", False),
+        ("base", False),
+        ("base, mine", True),
+    ):
         names = installed.blocks(NAS_PLUGINS=listed)[1]
         assert ("gate" in names, "conv" in names) == (there, "base" in listed)
     typo = installed.blocks(NAS_PLUGINS="mine,bse")[0]

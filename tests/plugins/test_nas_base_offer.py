@@ -20,6 +20,7 @@ EXPECTED = {
         "conv",
         "inverted_residual",
         "fused_inverted_residual",
+        "mixed_inverted_residual",
         "tucker",
         "bottleneck",
         "basic",

@@ -44,7 +44,9 @@ def clean() -> Iterator[None]:
     default_registry.cache_clear()
 
 
-def plugin_file(folder: Path, content: str = OFFER.format(name="gate"), stem: str = "plugin_of_a_test") -> Path:
+def plugin_file(
+    folder: Path, content: str = OFFER.format(name="gate"), stem: str = "plugin_of_a_test"
+) -> Path:
     path = folder / f"{stem}.py"
     path.write_text(content, encoding="utf-8")
     return path
@@ -84,7 +86,9 @@ def test_a_file_that_is_given_twice_is_loaded_once(tmp_path: Path) -> None:
 
 
 def test_builders_may_be_named_by_the_file(tmp_path: Path) -> None:
-    content = OFFER.format(name="gate").replace("nowhere:Nothing", "plugin_of_a_test:Built") + "\nBuilt = dict\n"
+    content = (
+        OFFER.format(name="gate").replace("nowhere:Nothing", "plugin_of_a_test:Built") + "\nBuilt = dict\n"
+    )
     block = Registry(loaded(plugin_file(tmp_path, content))).blocks["gate"]
     assert block.builder() is dict
 
@@ -118,7 +122,9 @@ def test_a_broken_file_is_one_error_with_its_line(tmp_path: Path, content: str, 
     assert "--plugin" in str(caught.value)
 
 
-def test_a_file_that_prints_at_import_prints_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_prints_at_import_prints_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     loaded(plugin_file(tmp_path, "print('hello')\n" + OFFER.format(name="gate")))
     assert capsys.readouterr().out == ""
 

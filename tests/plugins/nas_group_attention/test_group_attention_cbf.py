@@ -150,11 +150,11 @@ def test_merging_survives_an_interruption(tmp_path: Path) -> None:
 
 def test_the_whole_job_runs_on_series(cli: Any) -> None:
     found = cli(
-        "search", "--space", "series", "--data", "cbf:12", "--trials", "2", "--epochs", "1",
+        "search", "--space", "series", "--data", "cbf:12", "--trials", "1", "--epochs", "1",
         "--workers", "1", "--target", "a100",
     )  # fmt: skip
     assert found.code == 0, found.err
     shown = json.loads(cli("show", "series-a100", "--json").out)
-    assert [trial["state"] for trial in shown["trials"]] == ["finished", "finished"]
+    assert [trial["state"] for trial in shown["trials"]] == ["finished"]
     exported = cli("export", "series-a100#0", "--format", "weights")
     assert exported.code == 0, exported.err
