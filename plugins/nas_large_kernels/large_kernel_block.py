@@ -1,4 +1,4 @@
-"""The skeleton of RepLKNet: a large kernel between two 1x1 convolutions, then a convolutional feed-forward."""
+"""The skeleton of RepLKNet: a large kernel between 1x1 convolutions, then a convolutional feed-forward."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ class PointKernel(nn.Module):
     """``K(x) = sum_i w_i relu(1 - |x - p_i|_1 / r_i)`` on a grid over [-1, 1]^d (SMPConv, arXiv:2304.02330).
 
     All channels share the positions p_i and the radii r_i, both learned; each has its own weights w_i. Radii
-    begin at four grid steps of `sizes` and count as from 0.001 to 1. ``points (channels + d + 1)`` parameters,
+    begin at four over the size and count as from 0.001 to 1. ``points (channels + d + 1)`` parameters,
     whatever the size.
     """
 
@@ -30,7 +30,9 @@ class PointKernel(nn.Module):
     def forward(self, sizes: Sequence[int] | None = None) -> Tensor:
         """The kernel (channels, *sizes) at its own size or resampled at another."""
         grid = self._grid(self.sizes if sizes is None else tuple(sizes))
-        distances = (grid.unsqueeze(0) - self.positions.reshape(*self.positions.shape, *(1 for _ in self.sizes)))
+        distances = grid.unsqueeze(0) - self.positions.reshape(
+            *self.positions.shape, *(1 for _ in self.sizes)
+        )
         radii = self.radii.clamp(SMALLEST_RADIUS, LARGEST_RADIUS).reshape(-1, *(1 for _ in self.sizes))
         reach = torch.relu(1 - distances.abs().sum(1) / radii)
         return (self.weights @ reach.flatten(1)).reshape(-1, *reach.shape[1:])
@@ -39,7 +41,9 @@ class PointKernel(nn.Module):
         """The coordinates (d, *sizes) of the taps."""
         like = self.positions
         axes = [
-            torch.linspace(-1, 1, size, dtype=like.dtype, device=like.device) if size > 1 else like.new_zeros(1)
+            torch.linspace(-1, 1, size, dtype=like.dtype, device=like.device)
+            if size > 1
+            else like.new_zeros(1)
             for size in sizes
         ]
         return torch.stack(torch.meshgrid(*axes, indexing="ij"))

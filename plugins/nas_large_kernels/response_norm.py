@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,8 @@ class ResponseNorm(nn.Module):
     (N, C, H, W) keeps its shape. Gain and bias, one per channel, start at 0, where it is the identity.
     """
 
+    bias: nn.Parameter | None
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(channels))
@@ -24,4 +28,11 @@ class ResponseNorm(nn.Module):
         """The response of each channel beside that of the others scales it."""
         response: Tensor = torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True)
         relative = response / (response.mean(1, keepdim=True) + EPS)
-        return x + self.weight.reshape(-1, 1, 1) * (x * relative) + self.bias.reshape(-1, 1, 1)
+        y = x + self.weight.reshape(-1, 1, 1) * (x * relative)
+        return y if self.bias is None else y + self.bias.reshape(-1, 1, 1)
+
+    def without_bias(self) -> ResponseNorm:
+        """A copy without the bias, for a deployed form whose next layer has taken it in."""
+        copied = copy.deepcopy(self)
+        copied.bias = None
+        return copied

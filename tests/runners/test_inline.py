@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import pytest
-from runner_contract import RunnerContract, ScriptedSource, ToyEvaluator, make_request
 
 from nas.runners import InlineRunner
 from nas.search.trial import Progress, Report, Started, TrialRequest
+from nas.testing import RunnerConformance
+from nas.testing.evaluators import ToyEvaluator, make_request
+from nas.testing.runner import ScriptedSource
 
 
-class TestInlineRunner(RunnerContract):
+class TestInlineRunner(RunnerConformance):
     @pytest.fixture(scope="class")
     @classmethod
     def runner(cls) -> InlineRunner:

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.ray
 HANG_GUARD_SECONDS = 15
 DRIVER = """
 import signal, sys
-from runner_contract import ScriptedSource, make_request
+from nas.testing.evaluators import make_request
+from nas.testing.runner import ScriptedSource
 from nas.runners import RayRunner
 from nas.search.trial import Progress
 

@@ -11,18 +11,20 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from runner_contract import RunnerContract, ScriptedSource, ToyEvaluator, make_request, plain_metrics
 
 from nas.errors import MissingPluginError, UsageError
 from nas.plugins import Plugin, PluginNeeds
 from nas.runners import RayRunner
 from nas.search.trial import Failed, Finished, Lost, Progress, Refused, Report, Started, TrialRequest
+from nas.testing import RunnerConformance
+from nas.testing.evaluators import ToyEvaluator, make_request, plain_metrics
+from nas.testing.runner import ScriptedSource
 
 pytestmark = pytest.mark.ray
 
 
 @pytest.mark.usefixtures("shared_ray")
-class TestRayRunner(RunnerContract):
+class TestRayRunner(RunnerConformance):
     @pytest.fixture(scope="class")
     @classmethod
     def runner(cls, shared_ray: None) -> RayRunner:
@@ -140,7 +142,8 @@ class TestLostWorker:
 
 JOINING = """
 import sys
-from runner_contract import ScriptedSource, ToyEvaluator, make_request
+from nas.testing.evaluators import ToyEvaluator, make_request
+from nas.testing.runner import ScriptedSource
 from nas.runners import make_runner
 
 runner = make_runner("auto", address=sys.argv[1])

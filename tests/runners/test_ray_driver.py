@@ -11,7 +11,6 @@ from ray import cloudpickle
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
-from runner_contract import ScriptedSource, make_request, plain_metrics
 
 from nas.errors import TrialError, UsageError
 from nas.runners import ray_tune
@@ -20,6 +19,8 @@ from nas.runners.ray_tune import TuneSetup
 from nas.runners.ray_worker import REPORT, REQUEST
 from nas.runners.wire import decode_request
 from nas.search.trial import Failed, Finished, Lost, Progress, Report, Started
+from nas.testing.evaluators import make_request, plain_metrics
+from nas.testing.runner import ScriptedSource
 
 
 def tune_trial(trial_id: str, error_file: Path | None = None) -> Any:

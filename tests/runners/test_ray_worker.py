@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from runner_contract import make_request
 
 from nas.runners.ray_worker import REPORT, REQUEST, TrialActor, reset_process
 from nas.runners.wire import encode_request
 from nas.search.trial import Finished, Progress, Started, TrialRequest
+from nas.testing.evaluators import make_request
 
 CLOSED: list[int] = []
 

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from runner_contract import make_request
 
 from nas.runners.wire import decode_evaluator, decode_request, encode_evaluator, encode_request
 from nas.search.trial import TrialRequest
 from nas.spaces.architecture import Architecture, BlockUse, Layer, Network
 from nas.spaces.signature import Signature
+from nas.testing.evaluators import make_request
 
 NETWORK = Network(
     Signature("image", 3, (32, 32)), (Layer(BlockUse("conv", (("kernel", 3),)), 16, 2, "stem"),), 10
