@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 
 import torch
 from torch import Tensor, fx, nn
@@ -102,14 +103,11 @@ def _replaced(module: nn.Module, done: dict[int, nn.Module]) -> nn.Module:
 
 
 def _fold_norms(module: nn.Module) -> None:
-    """Folds what can be told by tracing; where a module cannot be traced, each of its children is tried."""
+    """Folds what can be told by tracing; a part that cannot be traced is folded by itself."""
     try:
-        pairs = _neighbours(module)
+        pairs = _neighbours(module, ())
     except Exception:  # a forward may do anything when it is traced
-        for child in module.children():
-            if _has_norms(child):
-                _fold_norms(child)
-        return
+        pairs = _neighbours_of_the_rest(module)
     folded: set[nn.Module] = set()
     for first, second in pairs:
         if _is_convolution(first) and _is_norm(second):
@@ -129,10 +127,51 @@ def _has_norms(module: nn.Module) -> bool:
     return any(isinstance(part, NORMS) for part in module.modules())
 
 
-def _neighbours(module: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
-    """Pairs of modules that are called only one behind the other, with nothing else reading in between."""
+class _Tracer(fx.Tracer):
+    """Looks into every module but those of torch and the closed ones."""
+
+    def __init__(self, closed: Collection[str]) -> None:
+        super().__init__()
+        self._closed = closed
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module stays one call in the graph."""
+        return module_qualified_name in self._closed or super().is_leaf_module(m, module_qualified_name)
+
+
+def _neighbours_of_the_rest(module: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
+    """Those of a module that cannot be traced: around the children that cannot, which are folded here.
+
+    Where the module's own forward cannot be traced there are none, and every child is folded here.
+    """
+    closed = [name for name, child in module.named_children() if not _is_traceable(child)]
+    try:
+        pairs = _neighbours(module, closed)
+    except Exception:
+        pairs, closed = [], [name for name, _ in module.named_children()]
+    for name in closed:
+        part = module.get_submodule(name)
+        if _has_norms(part):
+            _fold_norms(part)
+    return pairs
+
+
+def _is_traceable(module: nn.Module) -> bool:
+    try:
+        _graph(module, ())
+    except Exception:
+        return False
+    return True
+
+
+def _graph(module: nn.Module, closed: Collection[str]) -> fx.Graph:
     tensors = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    graph = fx.Tracer().trace(copy.deepcopy(module, tensors))  # tracing may leave its marks on a module
+    return _Tracer(closed).trace(copy.deepcopy(module, tensors))  # tracing may leave its marks on a module
+
+
+def _neighbours(module: nn.Module, closed: Collection[str]) -> list[tuple[nn.Module, nn.Module]]:
+    """Pairs of modules that are called only one behind the other, with nothing else reading in between."""
+    graph = _graph(module, closed)
     calls: dict[str, list[fx.Node]] = {}
     for node in graph.nodes:
         if node.op == "call_module":

@@ -11,8 +11,8 @@ from nas.costs.cost import Cost, cost_problem
 from nas.errors import CostError, NasError
 
 if TYPE_CHECKING:
-    from nas.costs.target import Target
     from nas.costs.operators import Trace
+    from nas.costs.target import Target
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ except ModuleNotFoundError:
     raise ModuleNotFoundError("nas.testing needs pytest: pip install 'nas[testing]'") from None
 
 _KINDS = ("block", "cost_model", "runner", "searcher", "space", "store", "target", "task")
-pytest.register_assert_rewrite(*(f"{__name__}.{kind}" for kind in (*_KINDS, "driving", "modules")))
+_HELPERS = ("driving", "fresh", "modules", "store_studies", "store_trials", "store_values")
+pytest.register_assert_rewrite(*(f"{__name__}.{kind}" for kind in (*_KINDS, *_HELPERS)))
 
 if TYPE_CHECKING:
     from nas.testing.block import BlockConformance

@@ -307,3 +307,41 @@ def test_on_the_meta_device_the_form_is_the_same_without_values() -> None:
     assert deployed[0].bias.shape == (8,)
     assert all(tensor.is_meta for tensor in deployed.state_dict().values())
     assert norms(deployed) == 0
+
+
+class Halves(nn.Module):
+    """Its forward cannot be traced symbolically: it iterates over what it splits."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.conv(x))
+        return torch.cat([part * (number + 1) for number, part in enumerate(x.split(2, 1))], 1)
+
+
+class AroundHalves(nn.Module):
+    """A part that can be traced around one that cannot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(4)
+        self.expand = nn.Conv2d(4, 4, 1)
+        self.halves = Halves(4)
+        self.conv = nn.Conv2d(4, 4, 1)
+        self.behind = nn.BatchNorm2d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.behind(self.conv(self.halves(self.expand(self.norm(x)))))
+
+
+def test_a_part_that_cannot_be_traced_does_not_keep_its_surroundings_from_being_folded() -> None:
+    module = randomised(AroundHalves().double())
+    x = torch.randn(2, 4, 5, 5, dtype=torch.float64)
+    expected = copy.deepcopy(module).eval()(x)
+    deployed = fuse(module)
+    torch.testing.assert_close(deployed(x), expected, rtol=1e-10, atol=1e-10)
+    left = [name for name, part in deployed.named_modules() if isinstance(part, nn.BatchNorm2d)]
+    assert left == ["halves.norm"]

@@ -15,7 +15,7 @@ import pytest
 from nas.errors import MissingPluginError, UsageError
 from nas.plugins import Plugin, PluginNeeds
 from nas.runners import RayRunner
-from nas.search.trial import Failed, Finished, Lost, Progress, Refused, Report, Started, TrialRequest
+from nas.search.trial import Failed, Finished, Lost, Progress, Refused, Report, TrialRequest
 from nas.testing import RunnerConformance
 from nas.testing.evaluators import ToyEvaluator, make_request, plain_metrics
 from nas.testing.runner import ScriptedSource
@@ -110,25 +110,6 @@ def _missing_plugin() -> None:
 
 @pytest.mark.usefixtures("shared_ray")
 class TestLostWorker:
-    def test_killed_in_a_trial_it_goes_on_from_its_checkpoint(self, tmp_path: Path) -> None:
-        def hear(report: Report) -> None:
-            if isinstance(report, Progress) and (report.number, report.attempt, report.step) == (1, 1, 2):
-                os.kill(int(report.metrics["pid"]), signal.SIGKILL)
-
-        requests = [make_request(number, 60, tmp_path / str(number)) for number in range(3)]
-        source = ScriptedSource(requests, hear=hear)
-        RayRunner(2).run(source, ToyEvaluator())
-
-        (lost,) = [report for report in source.reports if isinstance(report, Lost)]
-        assert (lost.number, lost.attempt) == (1, 1)
-        assert lost.reason
-        again = [report for report in source.of(1) if report.attempt == 2]
-        steps = [report.step for report in again if isinstance(report, Progress)]
-        assert isinstance(again[0], Started)
-        assert steps == list(range(steps[0], 61))
-        assert steps[0] > 2
-        assert sorted(report.number for report in source.reports if isinstance(report, Finished)) == [0, 1, 2]
-
     def test_killed_between_trials_costs_no_trial(self) -> None:
         def hear(report: Report) -> None:
             if isinstance(report, Finished) and report.number == 0:
