@@ -16,6 +16,8 @@ from nas.testing.store_fixtures import COST, STUDY, StoreFixtures, candidate, ru
 
 SHA = "0123456789abcdef" * 4
 DRIVERS = 4
+FORBIDDEN_NAMES = ("", "A", "a b", "../a", "a/b", "-a", "x" * 65, "🙂", "a'; drop table study; --")
+FORBIDDEN_PATHS = ("", "/etc/passwd", "../x", "a/../../x", "..\\x", "C:\\x", "a\0b", "a\nb")
 
 
 class StudyTests(StoreFixtures):

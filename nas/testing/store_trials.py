@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -95,8 +96,9 @@ class TrialTests(StoreFixtures):
         made.add_trial("second", candidate(0), fidelity=1, seed=0, costs=[OTHER_COST])
         assert made.trial(STUDY, 0).costs == (COST,)
         assert made.trial("second", 0).costs == (OTHER_COST,)
-        made.add_trial(STUDY, candidate(0), fidelity=2, seed=0, costs=[OTHER_COST])
-        assert made.trial(STUDY, 0).costs == made.trial(STUDY, 1).costs == (OTHER_COST,)
+        newer = replace(COST, tier="T1", model="roofline 2", latency_ms=1.25)
+        made.add_trial(STUDY, candidate(0), fidelity=2, seed=0, costs=[newer])
+        assert made.trial(STUDY, 0).costs == made.trial(STUDY, 1).costs == (newer,)
 
     def test_a_stale_attempt_is_refused_whatever_it_reports(self, made: Store) -> None:
         """A worker that was given up may still be alive; only the current attempt is heard."""

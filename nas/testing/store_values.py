@@ -29,6 +29,7 @@ EXTREMES = (
     1e15 + 0.3,
 )
 LARGE = 2**53
+MANY = 2**31 - 1
 ENDS = ("finished", "finished", "stopped", "failed", "running", "queued", "finished")
 MIXED = 14
 
@@ -92,10 +93,10 @@ class ValueTests(StoreFixtures):
         cost = Cost(
             "a100", "predicted", "T0", "m", 1e-9, 0.0, 1e9, LARGE, 1e300, LARGE + 1, LARGE, LARGE, LARGE
         )
-        made.add_trial(STUDY, candidate(0), fidelity=LARGE, seed=2**31 - 1, costs=[cost])
+        made.add_trial(STUDY, candidate(0), fidelity=MANY, seed=MANY, costs=[cost])
         record = made.trial(STUDY, 0)
         assert record.costs == (cost,), f"the cost comes back as {record.costs}"
-        assert (record.fidelity, record.seed) == (LARGE, 2**31 - 1)
+        assert (record.fidelity, record.seed) == (MANY, MANY)
 
     @pytest.mark.parametrize(
         ("fidelity", "seed"), [(0, 0), (-1, 0), (1, -1), (1.5, 0), (True, 0), (1, 2**70)]

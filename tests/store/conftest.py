@@ -63,9 +63,9 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def prepared_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite store with one study, to be copied: much faster than making one."""
+    """An empty SQLite store, to be copied: much faster than making one."""
     path = tmp_path_factory.mktemp("prepared") / "nas.db"
-    _prepare(str(path))
+    Store.open(path).close()
     return path
 
 
@@ -73,32 +73,32 @@ def prepared_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared_database(postgres_server: str, postgres_admin: Callable[[str], None]) -> str:
     """URL of a PostgreSQL store, to be emptied and used again."""
     postgres_admin("CREATE DATABASE prepared")
-    _prepare(f"{postgres_server}/prepared")
+    Store.open(f"{postgres_server}/prepared").close()
     return f"{postgres_server}/prepared"
 
 
-def _prepare(url: str) -> None:
-    with Store.open(url) as opened:
-        opened.create_study(StudyRecord("first", "{}"))
-
-
 def _emptied(url: str) -> str:
-    with Store.open(url, create=False) as store:
-        with store._write() as connection:
-            connection.execute(text(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY"))
-        store.create_study(StudyRecord("first", "{}"))
+    with Store.open(url, create=False) as store, store._write() as connection:
+        connection.execute(text(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY"))
     return url
 
 
 @pytest.fixture(params=BACKENDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """An open store with one study, "first"."""
+def empty_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An open store without studies."""
     if request.param == "sqlite":
         url = str(shutil.copy(request.getfixturevalue("prepared_file"), tmp_path))
     else:
         url = _emptied(request.getfixturevalue("prepared_database"))
     with Store.open(url, create=False) as opened:
         yield opened
+
+
+@pytest.fixture
+def store(empty_store: Store) -> Store:
+    """An open store with one study, "first"."""
+    empty_store.create_study(StudyRecord("first", "{}"))
+    return empty_store
 
 
 @pytest.fixture
