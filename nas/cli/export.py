@@ -8,6 +8,7 @@ import click
 
 from nas.cli.options import json_option, split_trial, store_option
 from nas.cli.output import print_json
+from nas.errors import UnknownNameError
 
 
 @click.command("export")
@@ -41,6 +42,7 @@ def command(
     from nas.export import export_trial
     from nas.plugins import default_registry
     from nas.store import Store
+    from nas.studies.plugins import check_plugins
 
     study, number = split_trial(trial)
     if number is None:
@@ -52,7 +54,11 @@ def command(
     path = output or Path(f"{study}-{number}{exporter.suffix}")
     with Store.open(store, create=False, read_only=True) as opened:
         folder = None if artifacts is None else artifacts / study
-        report = export_trial(opened, study, number, format_name, path, registry, artifacts_root=folder)
+        try:
+            report = export_trial(opened, study, number, format_name, path, registry, artifacts_root=folder)
+        except UnknownNameError:
+            check_plugins(opened, study, registry)  # the plugin that knows the name may not be loaded
+            raise
     if as_json:
         print_json(
             {

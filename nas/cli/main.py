@@ -83,6 +83,8 @@ class Commands(click.Group):
         """The list in ``nas --help``, written without importing any command."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        formatter.write_paragraph()
+        formatter.write_text("Plugins may add more: 'nas plugins' lists them.")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -93,8 +95,11 @@ class Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
+            from nas.plugins import default_registry
+
+            known = [*COMMANDS, *default_registry().commands]
             raise click.UsageError(
-                f"no such command {args[0]!r}. {suggestion(args[0], COMMANDS, 'command')}", ctx
+                f"no such command {args[0]!r}. {suggestion(args[0], known, 'command')}", ctx
             ) from None
 
 

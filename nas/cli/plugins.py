@@ -27,7 +27,9 @@ def command(context: click.Context, timings: bool, as_json: bool) -> None:
         return
     from nas.plugins import default_registry
 
-    plugins: Sequence[Plugin] = default_registry().manager.plugins
+    registry = default_registry()
+    registry.collect_all()
+    plugins: Sequence[Plugin] = registry.manager.plugins
     if timings:
         plugins = sorted(plugins, key=lambda plugin: -plugin.seconds)
     if as_json:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -87,7 +89,15 @@ def _next_steps(session: Session, number: int) -> None:
 def _command(name: str, session: Session, what: str | None = None) -> str:
     """A command line that works on the store of the running study."""
     from nas.cli.options import DEFAULT_STORE
+    from nas.plugins.files import plugin_files
 
     url = session.store.display_url
     store = "" if url in (DEFAULT_STORE, f"sqlite:///{DEFAULT_STORE}") else f" --store {url}"
-    return f"nas {name} {what or session.spec.name}{store}"
+    files = "".join(f" --plugin {shlex.quote(_shortest(path))}" for path in plugin_files())
+    return f"nas {name} {what or session.spec.name}{store}{files}"
+
+
+def _shortest(path: Path) -> str:
+    """The path from here where it lies below the current folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

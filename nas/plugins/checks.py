@@ -45,9 +45,14 @@ def version_problem(module: Any) -> str | None:
 def hook_problem(module: Any) -> str | None:
     """What is wrong with the hook implementations of a module, or None."""
     known = hooks()
-    for name, function in inspect.getmembers(module, callable):
-        if getattr(function, f"{hookspecs.GROUP}_impl", None) is None:
-            continue
+    marked = [
+        (name, function)
+        for name, function in inspect.getmembers(module, callable)
+        if getattr(function, f"{hookspecs.GROUP}_impl", None) is not None
+    ]
+    if not marked:
+        return "it implements no hook; mark its functions with nas.hookimpl"
+    for name, function in marked:
         if name not in known:
             match = nearest(name, known)
             return f"unknown hook {name!r}" + (f"; did you mean {match!r}?" if match else "")

@@ -68,9 +68,10 @@ class PluginManager:
         for path in dict.fromkeys(path.resolve() for path in paths):
             begin = time.perf_counter()
             plugin, module = import_file(path)
-            loaded = self._record(replace(plugin, seconds=time.perf_counter() - begin), module)
-            if loaded.error is not None:
-                raise PluginError(f"--plugin {path}: {loaded.error}")
+            problem = version_problem(module) or hook_problem(module)
+            if problem is not None:
+                raise PluginError(f"--plugin {path}: {problem}")
+            self._record(replace(plugin, seconds=time.perf_counter() - begin), module)
 
     def register(self, module: ModuleType, name: str, distribution: str = "", version: str = "") -> Plugin:
         """Registers a module that is imported already."""
@@ -100,9 +101,6 @@ class PluginManager:
         except ValueError as error:
             return self._refuse(plugin, str(error), error)
         callers = self._pluggy.get_hookcallers(module) or []
-        if not callers:
-            self._pluggy.unregister(module)
-            return self._refuse(plugin, "it implements no hook; mark its functions with nas.hookimpl")
         loaded = replace(plugin, hooks=tuple(sorted(caller.name for caller in callers)))
         self._plugins[plugin.key] = loaded
         return loaded
@@ -112,16 +110,19 @@ class PluginManager:
         self._plugins[plugin.key] = refused
         if self._strict:
             raise PluginError(f"plugin {refused}: {refused.error}") from cause
-        if self._warn is not None:
-            self._warn(f"plugin {refused} was skipped: {refused.error}")
+        self.warn(f"plugin {refused} was skipped: {refused.error}")
         return refused
+
+    def warn(self, line: str) -> None:
+        """Tells the user one line, where somebody listens."""
+        if self._warn is not None:
+            self._warn(line)
 
     def _warn_of_unknown_names(self, known: Collection[str]) -> None:
         for name in sorted((self._names or frozenset()) - set(known)):
             match = nearest(name, known)
             hint = f" Did you mean {match!r}?" if match else ""
-            if self._warn is not None:
-                self._warn(f"NAS_PLUGINS lists {name!r}, which no installed plugin is called.{hint}")
+            self.warn(f"NAS_PLUGINS lists {name!r}, which no installed plugin is called.{hint}")
 
     def collect(self, hook: str) -> Iterator[tuple[Plugin, Any]]:
         """Every item of every implementation of a hook, with its plugin.

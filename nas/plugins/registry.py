@@ -22,23 +22,35 @@ if TYPE_CHECKING:
     from nas.training.task import Task
 
 T = TypeVar("T")
+OWN_DISTRIBUTION = "nas"
 
 
 class Names(Mapping[str, T], Generic[T]):
     """The objects of one kind by name: bare where unique, ``plugin/name`` or ``distribution/name`` always.
 
     Looking up an unknown name raises UnknownNameError with the nearest one; a name that two plugins provide
-    raises PluginError that names both with their versions.
+    raises PluginError that names both with their versions. The bare names of nas itself stay its own: what
+    another package offers under one of them is refused, and `refused` says so.
     """
 
     def __init__(self, kind: str, provided: list[tuple[Plugin, T]]) -> None:
         self.kind = kind
         self._bare: dict[str, None] = {}
         self._found: dict[str, dict[Plugin, T]] = {}
+        self.refused: list[str] = []
+        self._plugins = list(dict.fromkeys(plugin for plugin, _ in provided))
+        own = {_name(item): plugin for plugin, item in provided if plugin.distribution == OWN_DISTRIBUTION}
         for plugin, item in provided:
-            name = str(getattr(item, "name"))  # noqa: B009
+            name = _name(item)
+            spellings = [name, f"{plugin.name}/{name}", f"{plugin.distribution}/{name}"]
+            if name in own and plugin.distribution != OWN_DISTRIBUTION:
+                self.refused.append(
+                    f"{kind} {name!r} of plugin {plugin} is called like that of plugin {own[name]}; "
+                    f"write {spellings[1]!r} for it"
+                )
+                spellings.pop(0)
             self._bare[name] = None
-            for spelling in (name, f"{plugin.name}/{name}", f"{plugin.distribution}/{name}"):
+            for spelling in spellings:
                 self._found.setdefault(spelling, {})[plugin] = item
 
     def __getitem__(self, name: str) -> T:
@@ -55,18 +67,25 @@ class Names(Mapping[str, T], Generic[T]):
 
     def entries(self) -> list[tuple[str, Plugin, T]]:
         """Every object with its plugin, by a name that means it alone: bare where that is unique."""
-        return [
-            (name if len(self._found[name]) == 1 else self._qualified(plugin, name), plugin, item)
-            for name in self._bare
-            for plugin, item in self._found[name].items()
-        ]
+        return [(self._shortest(plugin, name), plugin, item) for plugin, name, item in self._all()]
 
     def offered(self) -> list[tuple[Plugin, str]]:
         """Every plugin with each bare name that it provides."""
-        return [(plugin, name) for name in self._bare for plugin in self._found[name]]
+        return [(plugin, name) for plugin, name, _ in self._all()]
+
+    def _all(self) -> Iterator[tuple[Plugin, str, T]]:
+        for name in self._bare:
+            distributions = dict.fromkeys(plugin.distribution for plugin in self._plugins)
+            for distribution in distributions:
+                for plugin, item in self._found.get(f"{distribution}/{name}", {}).items():
+                    yield plugin, name, item
+
+    def _shortest(self, plugin: Plugin, name: str) -> str:
+        found = self._found.get(name, {})
+        return name if len(found) == 1 and plugin in found else self._qualified(plugin, name)
 
     def unique(self) -> dict[str, T]:
-        """The objects whose bare name is that of one plugin only."""
+        """The objects whose bare name means one of them only."""
         return {name: self[name] for name in self if len(self._found[name]) == 1}
 
     def provider(self, name: str) -> Plugin:
@@ -78,7 +97,7 @@ class Names(Mapping[str, T], Generic[T]):
         if found is None:
             raise UnknownNameError(self.kind, name, self)
         if len(found) > 1:
-            bare = str(getattr(next(iter(found.values())), "name"))  # noqa: B009
+            bare = _name(next(iter(found.values())))
             owners = " and ".join(map(str, found))
             qualified = " or ".join(repr(self._qualified(plugin, bare)) for plugin in found)
             raise PluginError(f"{self.kind} {name!r} is provided by {owners}. Write {qualified}.")
@@ -90,6 +109,10 @@ class Names(Mapping[str, T], Generic[T]):
         return short if len(self._found[short]) == 1 else f"{plugin.distribution}/{bare}"
 
 
+def _name(item: object) -> str:
+    return str(getattr(item, "name"))  # noqa: B009 - any item has a name, none has a common type
+
+
 class Registry:
     """Everything the loaded plugins provide, each kind collected at its first use."""
 
@@ -97,7 +120,16 @@ class Registry:
         self.manager = manager
 
     def _collect(self, kind: str, hook: str) -> Names[Any]:
-        return Names(kind, list(self.manager.collect(hook)))
+        names: Names[Any] = Names(kind, list(self.manager.collect(hook)))
+        for line in names.refused:
+            self.manager.warn(line)
+        return names
+
+    def collect_all(self) -> None:
+        """Calls every hook that returns something, so that all that is wrong is known."""
+        for name in vars(type(self)):
+            if isinstance(vars(type(self))[name], cached_property):
+                getattr(self, name)
 
     @cached_property
     def blocks(self) -> Names[Block]:

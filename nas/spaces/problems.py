@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from nas.errors import SpaceError, nearest
 
 SHOWN = 5
+LISTED = 12
 
 
 class Problems:
@@ -25,7 +26,8 @@ class Problems:
         """Notes a name that nothing knows, with the nearest one that is known."""
         names = sorted(known)
         match = nearest(str(key[-1]), names)
-        hint = f"Did you mean {match!r}?" if match else f"There are: {', '.join(names) or 'none'}"
+        listed = ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
+        hint = f"Did you mean {match!r}?" if match else f"There are: {listed or 'none'}"
         self.add(key, f"unknown {kind}. {hint}")
 
     def check(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import UnknownNameError
+from nas.errors import PluginError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from nas.plugins import Names, Plugin, Registry
@@ -61,15 +61,29 @@ def find_items(name: str, registry: Registry) -> list[Item]:
     """What a name stands for: all that a plugin or a distribution of that name offers, or the items of that
     name.
 
-    Raises UnknownNameError with the nearest name.
+    Raises PluginError for a plugin that was skipped, UsageError for one that offers nothing which has a kit,
+    and UnknownNameError with the nearest name.
     """
     items = list(_all_items(registry))
     of_plugin = [item for item in items if name in (item.plugin.name, item.plugin.distribution)]
     found = of_plugin or [item for item in items if name in (item.name, f"{item.plugin.name}/{item.name}")]
     if not found:
+        _explain(name, registry)
         plugins = {plugin.name for plugin in registry.manager.plugins}
         raise UnknownNameError("plugin or item", name, {*plugins, *(item.name for item in items)})
     return found
+
+
+def _explain(name: str, registry: Registry) -> None:
+    """Raises what is to be said of a plugin of this name, where there is one."""
+    for plugin in registry.manager.plugins:
+        if name not in (plugin.name, plugin.distribution):
+            continue
+        if plugin.error is not None:
+            raise PluginError(f"plugin {plugin} was skipped: {plugin.error}")
+        raise UsageError(
+            f"plugin {plugin} offers nothing that the kit checks; its hooks are {', '.join(plugin.hooks)}"
+        )
 
 
 def run_checks(items: Sequence[Item], listener: Callable[[Outcome], None] | None = None) -> list[Outcome]:

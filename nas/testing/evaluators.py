@@ -19,7 +19,7 @@ def make_request(
     """A request over a flat architecture; `choices` tell `ToyEvaluator` what to do."""
     architecture = Architecture(None, (("number", number), *choices.items()))
     return TrialRequest(
-        number, architecture, fidelity, seed=100 + number, directory=directory and str(directory)
+        number, architecture, fidelity, seed=100 + number, directory=str(directory) if directory else None
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -158,7 +159,9 @@ class TrialTests(StoreFixtures):
             made.fail_trial(STUDY, number, attempt=1, error="bad", state=TrialState(end))
         before = made.trial(STUDY, number)
         assert before.state == end
-        for call in [*_reports(made, number, 1), lambda: made.requeue_trial(STUDY, number)]:
+        calls: list[Callable[[], object]] = [*_reports(made, number, 1)]
+        calls.append(partial(made.requeue_trial, STUDY, number))
+        for call in calls:
             with pytest.raises(StoreError):
                 call()
         assert made.trial(STUDY, number) == before, "a refused report changes the trial"

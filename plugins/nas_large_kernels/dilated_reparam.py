@@ -17,14 +17,14 @@ class DilatedReparam(nn.Module):
     In training the sum of a depthwise convolution of kernel x kernel and of smaller, mostly dilated ones,
     each with a batch norm and none with a bias. The branches as side x side @ dilation:
 
-    - 7: 5@1, 3@2, 3@3; 9: 5@1, 5@2, 3@3, 3@4; 11: 5@1, 5@2, 3@3, 3@4, 3@5;
+    - 5: 3@1, 3@2; 7: 5@1, 3@2, 3@3; 9: 5@1, 5@2, 3@3, 3@4; 11: 5@1, 5@2, 3@3, 3@4, 3@5;
     - 13: 5@1, 7@2, 3@3, 3@4, 3@5; 15: 5@1, 7@2, 3@3, 3@5, 3@7; 17: 5@1, 9@2, 3@4, 3@5, 3@7.
 
     Deployed it is one depthwise convolution of kernel x kernel with bias: a dilated kernel is a larger one
     with zeros in between. Parameters: C (k² + 2) for every kernel of side k in training, C (kernel² + 1)
     deployed. The kernel may be larger than the map.
 
-    - `kernel`: odd, in pixels; below 7 there are no branches.
+    - `kernel`: odd, in pixels; 3 has no branches.
     """
 
     def __init__(self, signature: Signature, *, kernel: int = 13) -> None:
@@ -61,13 +61,18 @@ class DilatedReparam(nn.Module):
 
 
 def _branch(channels: int, side: int, dilation: int) -> nn.Sequential:
-    """A depthwise convolution that keeps the size, and its norm."""
+    """A depthwise convolution and its norm."""
+    return nn.Sequential(depthwise(channels, side, dilation), nn.BatchNorm2d(channels))
+
+
+def depthwise(channels: int, side: int, dilation: int = 1) -> nn.Conv2d:
+    """A depthwise convolution without bias that keeps the size."""
     padding = dilation * (side // 2)
     convolution = nn.Conv2d(
         channels, channels, side, padding=padding, dilation=dilation, groups=channels, bias=False
     )
     nn.init.trunc_normal_(convolution.weight, std=0.02)
-    return nn.Sequential(convolution, nn.BatchNorm2d(channels))
+    return convolution
 
 
 def _add_dilated(weight: Tensor, branch: nn.Conv2d) -> None:

@@ -6,11 +6,9 @@ from typing import Any
 
 from nas.spaces.signature import Signature
 
-MIN_KERNEL, MAX_KERNEL = 3, 17
-PLAIN_KERNEL = 5
-"""The largest kernel that has no branches beside it."""
-
+SMALLEST_KERNEL = 3
 BRANCHES: dict[int, tuple[tuple[int, int], ...]] = {
+    5: ((3, 1), (3, 2)),
     7: ((5, 1), (3, 2), (3, 3)),
     9: ((5, 1), (5, 2), (3, 3), (3, 4)),
     11: ((5, 1), (5, 2), (3, 3), (3, 4), (3, 5)),
@@ -26,14 +24,9 @@ def kernels(kernel: int) -> list[int]:
     return [kernel, *(side for side, _ in BRANCHES.get(kernel, ()))]
 
 
-def has_branches(kernel: int) -> bool:
-    """Whether anything stands beside the large kernel."""
-    return kernel > PLAIN_KERNEL
-
-
 def fits(signature: Signature, width: int | None, stride: int, *, kernel: int, **knobs: Any) -> bool:
-    """Kernels are odd and have a row in the table, or are small."""
-    return kernel in BRANCHES or kernel in (3, 5)
+    """Kernels are odd and have a row in the table; one of 3 pixels has no room for branches."""
+    return kernel in BRANCHES or kernel == SMALLEST_KERNEL
 
 
 def params(signature: Signature, width: int | None, stride: int, *, kernel: int, **knobs: Any) -> int:

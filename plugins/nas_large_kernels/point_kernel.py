@@ -37,6 +37,11 @@ class PointKernel(nn.Module):
         reach = torch.relu(1 - distances.abs().sum(1) / radii)
         return (self.weights @ reach.flatten(1)).reshape(-1, *reach.shape[1:])
 
+    def on_epoch(self, progress: float) -> None:
+        """Brings radii back that left their range, where nothing moves them any more."""
+        with torch.no_grad():
+            self.radii.clamp_(SMALLEST_RADIUS, LARGEST_RADIUS)
+
     def _grid(self, sizes: tuple[int, ...]) -> Tensor:
         """The coordinates (d, *sizes) of the taps."""
         like = self.positions

@@ -11,11 +11,11 @@ from nas_base.downsampling import Downsample
 from nas_base.norms import ChannelNorm, ChannelScale, channel_scale
 from nas_base.pointwise import pointwise
 from nas_base.squeeze_excite import SqueezeExcite
-from nas_large_kernels.dilated_reparam import DilatedReparam
-from nas_large_kernels.dilated_reparam_costs import has_branches
+from nas_large_kernels.dilated_reparam import DilatedReparam, depthwise
 from nas_large_kernels.response_norm import ResponseNorm
 from nas_large_kernels.unireplknet_costs import (
     inner_channels,
+    is_large,
     squeezed_channels,
     stem_kernel,
     stem_strides,
@@ -29,7 +29,7 @@ class UniRepLKNetBlock(nn.Module):
     convolution of 2 stride - 1 pixels and a layer norm stand in front, as between the stages of the paper.
     The branch: depthwise convolution with its dilated branches (`dilated_reparam`), batch norm,
     squeeze-and-excitation, 1x1 expansion, GELU, global response normalisation (GRN), 1x1 projection without
-    bias, batch norm, layer scale. A kernel below 7 has the one batch norm only.
+    bias, batch norm, layer scale. A kernel below 7 is a plain convolution.
 
     Deployed, one depthwise convolution with bias stands for everything in front of the gate, and the
     projection takes in the bias of GRN, the norm and the layer scale.
@@ -62,8 +62,10 @@ class UniRepLKNetBlock(nn.Module):
             if inside == signature
             else Downsample(signature, width=width, stride=stride, overlap=True, order="conv_norm")
         )
-        self.mixer = DilatedReparam(inside, kernel=kernel)
-        self.mixer_norm = nn.BatchNorm2d(channels) if has_branches(kernel) else nn.Identity()
+        self.mixer = (
+            DilatedReparam(inside, kernel=kernel) if is_large(kernel) else depthwise(channels, kernel)
+        )
+        self.mixer_norm = nn.BatchNorm2d(channels)
         self.gate = SqueezeExcite(channels, squeezed) if squeezed else nn.Identity()
         self.expand = pointwise(channels, inner, bias=True)
         self.act = nn.GELU()
@@ -82,9 +84,8 @@ class UniRepLKNetBlock(nn.Module):
 
     def fused(self) -> nn.Module:
         """The deployed form: what can be merged into a convolution of the branch, merged."""
-        mixer: nn.Module = self.mixer.fused()
-        if isinstance(self.mixer_norm, nn.BatchNorm2d):
-            mixer = fold_batch_norm(mixer, self.mixer_norm)
+        merged = self.mixer.fused() if isinstance(self.mixer, DilatedReparam) else self.mixer
+        mixer = fold_batch_norm(merged, self.mixer_norm)
         response_norm = self.response_norm
         if isinstance(response_norm, ResponseNorm):
             response_norm = response_norm.without_bias()

@@ -7,6 +7,14 @@ from typing import Any
 from nas.spaces.signature import Signature
 from nas_large_kernels import dilated_reparam_costs
 
+SMALL_KERNEL = 5
+"""The largest kernel that is a plain convolution in the block."""
+
+
+def is_large(kernel: int) -> bool:
+    """Whether a kernel has branches in the block."""
+    return kernel > SMALL_KERNEL
+
 
 def inner_channels(channels: int, ratio: float) -> int:
     """The channels between the two 1x1 convolutions, rounded down, one at least."""
@@ -46,8 +54,9 @@ def block_params(
     channels, inner = inside.channels, inner_channels(inside.channels, ratio)
     squeezed = squeezed_channels(channels, se)
     front = 0 if inside == signature else signature.channels * channels * (2 * stride - 1) ** 2 + 3 * channels
-    mixer = dilated_reparam_costs.params(inside, None, 1, kernel=kernel)
-    norm = 2 * channels if dilated_reparam_costs.has_branches(kernel) else 0
+    sides = dilated_reparam_costs.kernels(kernel) if is_large(kernel) else []
+    mixer = channels * (sum(side**2 + 2 for side in sides) if sides else kernel**2)
+    norm = 2 * channels
     gate = 2 * channels * squeezed + squeezed + channels if squeezed else 0
     pointwise = 2 * channels * inner + inner + 2 * channels
     return front + mixer + norm + gate + pointwise + 2 * inner * response_norm + channels * bool(layer_scale)

@@ -195,3 +195,14 @@ def test_a_block_says_what_it_takes(folder: Path) -> None:
         "With its defaults on 64x56x56: 36,928 params"
         in run(folder, "blocks gate_of_a_test --plugin gate_file.py").out
     )
+
+
+def test_what_comes_next_names_the_file_and_works(folder: Path) -> None:
+    search = "search --space gated.toml --trials 2 --epochs 1 --study s --workers 1"
+    said = run(folder, f"{search} --plugin gate_file.py").out
+    (export,) = [line.strip() for line in said.splitlines() if "nas export" in line]
+    assert export.endswith("--format onnx --plugin gate_file.py") or "--plugin gate_file.py" in export
+    without = run(folder, "export s#0 --format weights")
+    assert without.code == 4
+    assert f"Add --plugin {folder / 'gate_file.py'}." in without.err
+    assert run(folder, "export s#0 --format weights --plugin gate_file.py").code == 0

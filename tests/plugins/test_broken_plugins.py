@@ -329,3 +329,39 @@ def test_another_version_of_a_plugin_is_said(installed: Installed) -> None:
     result = installed.run("resume s --trials 3 --workers 1")
     assert result.code == 0
     assert "warning: study 's' began with plugin mine (nas-mine 1.2); it is 1.3 now" in result.warnings
+
+
+def test_what_nas_calls_its_own_stays_its_own(installed: Installed) -> None:
+    """A package that takes a first-party name costs one warning, and no space stops working."""
+    installed.add(OFFER.replace("gate", "conv_stem"))
+    result = installed.run("spaces tiny")
+    assert result.code == 0
+    (warning,) = result.warnings
+    assert (
+        "block 'conv_stem' of plugin mine (nas-mine 1.2) is called like that of plugin base (nas " in warning
+    )
+    assert "write 'mine/conv_stem' for it" in warning
+    shown = installed.run("blocks")
+    assert {"conv_stem", "mine/conv_stem"} <= {
+        line.split()[0] for line in shown.out.splitlines() if line.strip()
+    }
+
+
+def test_the_list_shows_hooks_that_fail_when_they_are_called(installed: Installed) -> None:
+    installed.add(OFFER.replace("return [", "raise ValueError('no device'); ["))
+    shown = json.loads(installed.run("plugins --json").out)["plugins"]
+    (mine,) = [plugin for plugin in shown if plugin["name"] == "mine"]
+    assert mine["error"] == "nas_blocks raised ValueError: no device"
+    result = installed.run("plugins check mine")
+    assert result.code == 4
+    assert result.error == [
+        "error: plugin mine (nas-mine 1.2) was skipped: nas_blocks raised ValueError: no device"
+    ]
+
+
+def test_a_plugin_without_anything_to_check_says_so(installed: Installed) -> None:
+    observer = "from nas import hookimpl\n@hookimpl\ndef nas_trial_finished(study):\n    pass\n"
+    installed.add(observer)
+    result = installed.run("plugins check mine")
+    assert result.code == 2
+    assert "offers nothing that the kit checks; its hooks are nas_trial_finished" in " ".join(result.error)

@@ -40,12 +40,6 @@ def test_a_shipped_space_loads_by_its_name_and_samples(registry, name):
         assert output_signature(architecture.network, registry.blocks).shape == (space.classes,)
 
 
-def test_all_that_is_shipped_is_named_as_its_file(registry):
-    assert {"mobile", "tiny", "cell", "published/mobilenet_v2", "published/resnet50"} <= set(names(registry))
-    for name in names(registry):
-        assert load_space(name, registry).name == name
-
-
 @pytest.mark.parametrize("name", ["published/mobilenet_v2", "published/resnet50"])
 def test_a_published_network_is_a_space_of_one(registry, name):
     space = load_space(name, registry)
@@ -83,18 +77,19 @@ class TestMobile:
         fused = {0: 3 * 2, 1: 2 * 3 * 2, 2: 2 * 3 * 2, 3: 3 * 2, 4: 3 * 2}
         for stage in range(5):
             mixers = 2 + 3 * 2 + (2 if stage >= 3 else 0)
-            layer = 3 * 3 * 2 + fused[stage] + 2 * 3 * 3 + mixers * 3
+            mixed = 4 * 2 * 2
+            layer = 3 * 3 * 2 + fused[stage] + 2 * 3 * 3 + mixed + mixers * 3
             depths = range(1, options[f"stages.{stage}.depth"] + 1)
             total *= options[f"stages.{stage}.width"] * sum(layer**depth for depth in depths)
         # Heads of 32 do not split 48 channels: a layer of that width in stage 3 has one mixer less.
-        full, fewer = (sum((42 + mixers * 3) ** depth for depth in (1, 2, 3)) for mixers in (10, 9))
+        full, fewer = (sum((58 + mixers * 3) ** depth for depth in (1, 2, 3)) for mixers in (10, 9))
         assert space.size() == total // (3 * full) * (2 * full + fewer)
 
     def test_each_slot_has_few_enough_columns_to_be_priced_in_a_table(self, registry):
         space = load_space("mobile", registry)
         vectors = space.sample_vectors(5_000, np.random.default_rng(0))
         distinct = [len(np.unique(vectors[:, list(slot.columns)], axis=0)) for slot in space.slots]
-        assert sum(distinct) < 5_000
+        assert sum(distinct) < 6_000
 
 
 class TestTiny:

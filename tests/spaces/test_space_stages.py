@@ -112,7 +112,7 @@ def test_slots_depend_on_the_width_that_was_chosen_in_front() -> None:
         (TURNS.replace("depth = 5", "depth = 5\nshare = true"), r"stages\.0\.pattern: .*without 'share'"),
         (TURNS + 'blocks = [{ use = "conv" }]\n', r"stages\.0: needs one of"),
         (TURNS.replace("plain", "plan"), r"pattern\.1\.1.*unknown block. Did you mean 'plain'"),
-        ('[[stages]]\nwidth = 8\npattern = []\n', r"stages\.0\.pattern: an empty list"),
+        ("[[stages]]\nwidth = 8\npattern = []\n", r"stages\.0\.pattern: an empty list"),
         (FRONT.replace('"conv", kernel = 3', '"head"'), r"stages\.0\.downsample\.use: .*role 'head'"),
         (FRONT.replace("kernel = 3 }", "kernl = 3 }"), r"stages\.0\.downsample\.kernl: unknown knob"),
     ],

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nas.spaces.architecture import Architecture
-from nas.store import Store, StudyRecord
+from nas.store import Store
 
 PROCESSES, ROUNDS = 8, 3
 
@@ -114,30 +114,3 @@ def test_readers_see_whole_trials_while_a_driver_writes(
     assert [answer(reader) for reader in readers] == [f"read {trials}"] * 2
     for reader in readers:
         reader.communicate(timeout=20)
-
-
-def test_writers_of_two_studies_do_not_disturb_each_other(
-    store: Store, candidate: Callable[[int], Architecture]
-) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    def write(study: str) -> list[int]:
-        with Store.open(store.url) as own:
-            own.create_study(StudyRecord(study, "{}"))
-            return [own.add_trial(study, candidate(i), fidelity=1, seed=0) for i in range(25)]
-
-    with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(write, ["a", "b", "c", "d"])) == [list(range(25))] * 4
-    store.check()
-
-
-def test_threads_adding_to_one_study_get_different_numbers(
-    store: Store, candidate: Callable[[int], Architecture]
-) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(4) as pool:
-        numbers = list(
-            pool.map(lambda i: store.add_trial("first", candidate(i), fidelity=1, seed=0), range(60))
-        )
-    assert sorted(numbers) == list(range(60))

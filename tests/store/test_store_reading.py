@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from nas.costs.cost import Cost
@@ -75,38 +74,6 @@ def test_selections_by_state_and_number(mixed: Store) -> None:
     assert numbers(numbers=[13, 2, 5, 2, 99, 0]) == [0, 2, 5, 13]
     assert numbers(numbers=[0, 1, 2, 3, 4], states=[TrialState.FINISHED]) == [0, 1]
     assert numbers(numbers=[]) == []
-
-
-def test_metrics_of_an_earlier_step_do_not_leak_into_the_result(store: Store, candidate: Candidate) -> None:
-    number = store.add_trial(
-        "first", candidate(0), fidelity=2, seed=0, known={"accuracy": -1.0, "latency": 3.0}
-    )
-    store.start_trial("first", number, attempt=1, host="box")
-    store.record_step("first", number, attempt=1, step=1, metrics={"accuracy": 0.1, "early": 1.0})
-    store.record_step("first", number, attempt=1, step=2, metrics={"accuracy": 0.2})
-    store.finish_trial("first", number, attempt=1, seconds=1.0)
-    assert store.trial("first", number).metrics == {"accuracy": 0.2, "latency": 3.0}
-    numbers, values = store.objective_values("first", ["accuracy", "latency"])
-    assert (numbers.tolist(), values.tolist()) == ([0], [[0.2, 3.0]])
-    assert len(store.objective_values("first", ["early"])[0]) == 0
-
-
-@pytest.mark.parametrize(
-    "names", [[], ["accuracy"], ["latency", "accuracy"], ["accuracy"] * 2, ["none"], ["x'; --"]]
-)
-def test_the_fast_path_agrees_with_the_records(mixed: Store, names: list[str]) -> None:
-    numbers, values = mixed.objective_values("first", names)
-    finished = mixed.trials("first", states=[TrialState.FINISHED])
-    whole = [record for record in finished if all(name in record.metrics for name in names)]
-    assert numbers.tolist() == [record.number for record in whole]
-    assert values.tolist() == [[record.metrics[name] for name in names] for record in whole]
-    assert (numbers.dtype, values.dtype, values.shape) == (np.int64, np.float64, (len(whole), len(names)))
-
-
-def test_an_empty_study_has_nothing(store: Store) -> None:
-    assert store.trials("first") == []
-    numbers, values = store.objective_values("first", ["accuracy", "latency"])
-    assert (numbers.shape, values.shape) == ((0,), (0, 2))
 
 
 def test_reading_is_lazy_but_the_study_is_checked_at_once(mixed: Store) -> None:

@@ -8,20 +8,10 @@ import pytest
 
 import nas
 from nas.errors import StoreError, UnknownNameError, UsageError
-from nas.plugins.plugin import Plugin
 from nas.spaces.architecture import Architecture
-from nas.store import ArtifactRecord, Store, StudyRecord
+from nas.store import Store, StudyRecord
 
 SHA = "0123456789abcdef" * 4
-
-
-def test_a_study_comes_back_as_it_was(store: Store) -> None:
-    record = StudyRecord(
-        "second", '{"name": "</script> \\u202e \'; DROP TABLE study"}', "2026-01-01T00:00:00+00:00", "9.9"
-    )
-    store.create_study(record)
-    assert store.study("second") == record
-    assert [study.name for study in store.studies()] == ["first", "second"]
 
 
 def test_time_and_version_are_filled_in(store: Store) -> None:
@@ -58,46 +48,6 @@ def test_a_monstrous_unknown_name_stays_one_line(store: Store) -> None:
         store.study("x\n" * 10_000)
     assert len(str(caught.value)) < 300
     assert "\n" not in str(caught.value)
-
-
-def test_settings_can_be_replaced(store: Store) -> None:
-    store.update_study_spec("first", '{"trials": 99}')
-    assert store.study("first").spec == '{"trials": 99}'
-
-
-def test_plugins_stay_on_record_when_versions_change(store: Store) -> None:
-    old = Plugin("base", "nas_base", "nas", "0.1", ("nas_blocks", "nas_tasks"))
-    broken = Plugin("odd", "nas_odd", "nas-odd", "1.0", error="ImportError: no torch")
-    store.record_plugins("first", [old, broken])
-    store.record_plugins("first", [old, broken])
-    assert sorted(store.plugins("first"), key=str) == [old, broken]
-    new = Plugin("base", "nas_base", "nas", "0.2", ("nas_blocks",))
-    store.record_plugins("first", [new])
-    assert set(store.plugins("first")) == {old, broken, new}
-
-
-def test_artifacts_of_a_trial(store: Store, candidate: Callable[[int], Architecture]) -> None:
-    for index in range(2):
-        store.add_trial("first", candidate(index), fidelity=1, seed=0)
-    store.add_artifact("first", 1, "weights", "1/weights.safetensors", SHA, 2**40)
-    store.add_artifact("first", 0, "weights", "0/weights.safetensors", SHA, 5)
-    found = store.artifacts("first")
-    assert [(record.number, record.path, record.size) for record in found] == [
-        (0, "0/weights.safetensors", 5),
-        (1, "1/weights.safetensors", 2**40),
-    ]
-    assert store.artifacts("first", 1) == [
-        ArtifactRecord("first", 1, "weights", "1/weights.safetensors", SHA, 2**40, found[1].created)
-    ]
-
-
-def test_an_artifact_written_again_is_replaced(
-    store: Store, candidate: Callable[[int], Architecture]
-) -> None:
-    store.add_trial("first", candidate(0), fidelity=1, seed=0)
-    store.add_artifact("first", 0, "weights", "0/w", SHA, 1)
-    store.add_artifact("first", 0, "weights", "0/w", SHA[::-1], 2)
-    assert [(record.sha256, record.size) for record in store.artifacts("first")] == [(SHA[::-1], 2)]
 
 
 @pytest.mark.parametrize(

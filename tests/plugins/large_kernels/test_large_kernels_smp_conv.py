@@ -104,6 +104,23 @@ def test_a_point_reaches_as_far_as_its_radius_and_no_further() -> None:
         assert kernel().count_nonzero() == 1
 
 
+@pytest.mark.parametrize("left", [-1.0, 0.0, 7.0])
+def test_a_radius_that_left_its_range_learns_again_from_the_next_epoch(left: float) -> None:
+    kernel = PointKernel(1, (9,), 1).double()
+    with torch.no_grad():
+        kernel.positions.fill_(1e-4)
+        kernel.radii.fill_(left)
+        kernel.weights.fill_(2.0)
+    before = kernel().detach()
+    kernel().sum().backward()
+    assert kernel.radii.grad is not None
+    assert kernel.radii.grad.item() == 0
+    kernel.on_epoch(0.5)
+    kernel().sum().backward()
+    assert kernel.radii.grad.item() > 0
+    assert torch.equal(kernel().detach(), before)
+
+
 def plain(conv: GeneratedConv, x: Tensor) -> Tensor:
     """Both branches as plain convolutions with their norms."""
     taps = conv.kernel().unsqueeze(1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from dilated_reparam_cases import normalised, summed
+from dilated_reparam_cases import convolved, normalised, summed
 from metanext_cases import (
     BLOCKS,
     REGISTRY,
@@ -60,8 +60,9 @@ def linear(x: Tensor, convolution: Any) -> Tensor:
 
 def of_block(x: Tensor, module: Any) -> Tensor:
     """The formula of the block in eval, what is switched off left out."""
-    y = summed(x, module.mixer)
-    y = normalised(y, module.mixer_norm) if isinstance(module.mixer_norm, nn.BatchNorm2d) else y
+    is_plain = isinstance(module.mixer, nn.Conv2d)
+    y = convolved(x, module.mixer.weight, 1) if is_plain else summed(x, module.mixer)
+    y = normalised(y, module.mixer_norm)
     y = y if isinstance(module.gate, nn.Identity) else gated(y, module.gate)
     y = F.gelu(linear(y, module.expand))
     y = responded(y, module.response_norm) if isinstance(module.response_norm, ResponseNorm) else y
@@ -154,6 +155,16 @@ def test_the_parameters_of_the_block_by_hand() -> None:
     assert count(module) == hand
     deployed = 40 * (13**2 + 1) + (2 * 40 * 10 + 10 + 40) + (2 * 40 * 160 + 160 + 40) + 160
     assert count(fuse(module)) == deployed
+
+
+@pytest.mark.parametrize(("kernel", "is_plain"), [(3, True), (5, True), (7, False)])
+def test_a_small_kernel_has_no_branches_in_the_block(kernel: int, is_plain: bool) -> None:
+    """5 has them as a mixer alone."""
+    module: Any = made("unireplknet", image(8, 5, 4), kernel=kernel)
+    assert isinstance(module.mixer, nn.Conv2d) is is_plain
+    assert len([part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]) == (
+        2 if is_plain else 2 + 4
+    )
 
 
 # The stem.
