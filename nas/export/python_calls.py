@@ -22,11 +22,10 @@ FUNCTIONAL = {
 # aten name → how many leading arguments, self included, mean the same in a method of a tensor
 METHODS = {
     "abs": 1, "amax": 3, "amin": 3, "chunk": 3, "clamp": 3, "contiguous": 1, "exp": 1, "expand": 2,
-    "flatten": 3,
-    "log": 1, "mean": 3, "neg": 1, "permute": 2, "pow": 2, "reciprocal": 1, "reshape": 2, "rsqrt": 1,
-    "select": 3,
-    "sigmoid": 1, "softmax": 2, "split": 3, "sqrt": 1, "square": 1, "squeeze": 2, "sum": 3, "tanh": 1,
-    "transpose": 3, "unbind": 2, "unflatten": 3, "unsqueeze": 2, "view": 2,
+    "flatten": 3, "gather": 3, "log": 1, "logical_not": 1, "masked_fill": 3, "mean": 3, "narrow": 4,
+    "neg": 1, "permute": 2, "pow": 2, "reciprocal": 1, "reshape": 2, "rsqrt": 1, "select": 3, "sigmoid": 1,
+    "softmax": 2, "split": 3, "sqrt": 1, "square": 1, "squeeze": 2, "sum": 3, "tanh": 1, "transpose": 3,
+    "unbind": 2, "unflatten": 3, "unsqueeze": 2, "view": 2,
 }  # fmt: skip
 TORCH = {"cat": 2, "einsum": 2, "maximum": 2, "minimum": 2, "stack": 2, "where": 3}
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "matmul": "@"}

@@ -7,6 +7,7 @@ from typing import Any
 from nas.spaces.signature import Signature
 
 SMALLEST_KERNEL = 3
+
 BRANCHES: dict[int, tuple[tuple[int, int], ...]] = {
     5: ((3, 1), (3, 2)),
     7: ((5, 1), (3, 2), (3, 3)),

@@ -20,6 +20,7 @@ from nas.testing.pricing import example_targets
 
 KIT = CostModelConformance()
 TARGETS = example_targets()[:2]
+UNKNOWN = "test_an_unknown_operator_is_named_and_priced"
 
 
 def good(trace: Trace, target: Target) -> Cost:
@@ -135,10 +136,6 @@ def model(predict: Callable[[Trace, Target], Any]) -> CostModel:
     return CostModel("toy", predict, "1", "a model of these tests")
 
 
-def without(operators: tuple[OperatorCost, ...]) -> tuple[OperatorCost, ...]:
-    return operators[:-1]
-
-
 BROKEN: list[tuple[str, Callable[[Trace, Target], Any], str, str]] = [
     ("minus one", changed(latency_ms=lambda c: -1.0), "test_costs_can_be", "latency_ms is -1.0: a cost is"),
     ("nan", changed(energy_mj=lambda c: math.nan), "test_costs_can_be", "energy_mj is nan"),
@@ -154,7 +151,7 @@ BROKEN: list[tuple[str, Callable[[Trace, Target], Any], str, str]] = [
     ("weights", changed(peak_memory_bytes=lambda c: 0), "test_costs_say_what_they_are", "below the weights"),
     (
         "one less",
-        changed(operators=lambda c: without(c.operators)),
+        changed(operators=lambda c: c.operators[:-1]),
         "test_every_operator_has_its_cost",
         "one for each",
     ),
@@ -167,8 +164,8 @@ BROKEN: list[tuple[str, Callable[[Trace, Target], Any], str, str]] = [
         "test_an_unknown_operator_is_named_and_priced",
         "not name",
     ),
-    ("free unknown", free_unknowns, "test_an_unknown_operator_is_named_and_priced", "it costs nothing"),
-    ("sure", sure_of_unknowns, "test_an_unknown_operator_is_named_and_priced", "interval is narrower"),
+    ("free unknown", free_unknowns, UNKNOWN, "it costs nothing"),
+    ("sure", sure_of_unknowns, UNKNOWN, "interval is narrower"),
     ("shrinking", shrinking, "test_more_work_is_never_cheaper", "where the width grows"),
     ("slower", slower_on_faster, "test_a_faster_device_is_never_slower", "rises from"),
     ("drawn", drawn, "test_answers_the_same_twice", "global random state of random"),
@@ -235,7 +232,7 @@ def test_a_model_that_refuses_every_target_is_told_to_name_its_own(tmp_path: Pat
 
 def test_a_model_is_priced_on_the_targets_it_names(tmp_path: Path) -> None:
     source = USE.format(name="good").replace("    @pytest", '    targets = ("a100",)\n    @pytest', 1)
-    checked = "    def test_it(self, priced_targets):\n        assert [t.name for t in priced_targets] == ['a100']\n"
-    outcome = run_file(tmp_path, source + checked)
+    check = "        assert [target.name for target in priced_targets] == ['a100']\n"
+    outcome = run_file(tmp_path, f"{source}    def test_it(self, priced_targets):\n{check}")
     assert outcome.failed == {}
     assert "test_it" in outcome.passed
