@@ -125,9 +125,7 @@ class TargetConformance:
         """It pickles."""
         assert pickle.loads(pickle.dumps(found)) == found, "is another target after pickling"
 
-    def test_its_file_says_all_of_it(
-        self, target: str | Path | Target, found: Target, tmp_path: Path
-    ) -> None:
+    def test_its_file_says_all_of_it(self, found: Target, tmp_path: Path) -> None:
         """Written as a target file and read again it is the same target."""
         path = tmp_path / "target.toml"
         path.write_text(target_text(found), encoding="utf-8")
