@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one command did: its exit code and what it printed."""
-
-    code: int
-    out: str
-    err: str
+from command_outcome import Outcome
 
 
 @pytest.fixture
@@ -34,5 +28,24 @@ def cli(
         captured = capsys.readouterr()
         assert isinstance(ended.value.code, int)
         return Outcome(ended.value.code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def nas_process() -> Callable[..., Outcome]:
+    """Runs one command in a folder, in a process of its own; it must never end in a traceback."""
+
+    def run(folder: Path, command: str, **environment: str) -> Outcome:
+        done = subprocess.run(
+            [sys.executable, "-c", "from nas.cli.main import main; main()", *command.split()],
+            cwd=folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+        assert "Traceback" not in done.stderr
+        return Outcome(done.returncode, done.stdout, done.stderr)
 
     return run

@@ -124,6 +124,7 @@ class BlockConformance:
         """It can be built and priced without memory."""
         for case in cases:
             with told(case):
+                built(case, blocks)  # the first build is checked, which would move a stray tensor to meta
                 with torch.device("meta"):
                     module = build_element(case.layer, case.signature, blocks, classes=CLASSES)
                 on_cpu = [n for n, t in module.named_parameters() if not t.is_meta]

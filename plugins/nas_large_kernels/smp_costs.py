@@ -1,4 +1,7 @@
-"""Hand formulas of SMPConv, without torch."""
+"""Rules and hand formulas of SMPConv, without torch.
+
+The knobs `k` are `kernel`, `points_divisor` and `small_kernel`.
+"""
 
 from __future__ import annotations
 
@@ -17,82 +20,38 @@ def series_kernel(signature: Signature, kernel: int, small_kernel: int) -> int:
     return kernel or max(small_kernel, 2 * signature.size[0] - 1)
 
 
-def fits(
-    signature: Signature,
-    width: int | None,
-    stride: int,
-    *,
-    kernel: int,
-    points_divisor: int,
-    small_kernel: int,
-) -> bool:
+def fits(signature: Signature, width: int | None, stride: int, **k: int) -> bool:
     """Kernels are odd, and the small one is no larger than the generated one."""
-    return kernel % 2 == 1 and small_kernel % 2 == 1 and small_kernel <= kernel
+    return _are_odd(k["kernel"], k["small_kernel"])
 
 
-def series_fits(
-    signature: Signature,
-    width: int | None,
-    stride: int,
-    *,
-    kernel: int,
-    points_divisor: int,
-    small_kernel: int,
-) -> bool:
+def series_fits(signature: Signature, width: int | None, stride: int, **k: int) -> bool:
     """The same, where 0 stands for the whole series."""
-    length = series_kernel(signature, kernel, small_kernel)
-    return length % 2 == 1 and small_kernel % 2 == 1 and small_kernel <= length
+    return _are_odd(series_kernel(signature, k["kernel"], k["small_kernel"]), k["small_kernel"])
 
 
-def params(
-    signature: Signature,
-    width: int | None,
-    stride: int,
-    *,
-    kernel: int,
-    points_divisor: int,
-    small_kernel: int,
-) -> int:
+def params(signature: Signature, width: int | None, stride: int, **k: int) -> int:
     """Parameters of `SmpConv` as it is trained."""
     C = signature.channels
-    return points_of(kernel**2, points_divisor) * (C + 3) + C * (small_kernel**2 + 4)
+    return points_of(k["kernel"] ** 2, k["points_divisor"]) * (C + 3) + C * (k["small_kernel"] ** 2 + 4)
 
 
-def macs(
-    signature: Signature,
-    width: int | None,
-    stride: int,
-    *,
-    kernel: int,
-    points_divisor: int,
-    small_kernel: int,
-) -> int:
+def macs(signature: Signature, width: int | None, stride: int, **k: int) -> int:
     """Multiply-accumulates of `SmpConv` as it is deployed: those of a plain depthwise convolution."""
-    return prod(signature.size) * signature.channels * kernel**2
+    return prod(signature.size) * signature.channels * k["kernel"] ** 2
 
 
-def series_params(
-    signature: Signature,
-    width: int | None,
-    stride: int,
-    *,
-    kernel: int,
-    points_divisor: int,
-    small_kernel: int,
-) -> int:
+def series_params(signature: Signature, width: int | None, stride: int, **k: int) -> int:
     """Parameters of `SeriesSmpConv` as it is trained."""
-    C, length = signature.channels, series_kernel(signature, kernel, small_kernel)
-    return points_of(length, points_divisor) * (C + 2) + C * (small_kernel + 4)
+    C, length = signature.channels, series_kernel(signature, k["kernel"], k["small_kernel"])
+    return points_of(length, k["points_divisor"]) * (C + 2) + C * (k["small_kernel"] + 4)
 
 
-def series_macs(
-    signature: Signature,
-    width: int | None,
-    stride: int,
-    *,
-    kernel: int,
-    points_divisor: int,
-    small_kernel: int,
-) -> int:
+def series_macs(signature: Signature, width: int | None, stride: int, **k: int) -> int:
     """Multiply-accumulates of `SeriesSmpConv` as it is deployed."""
-    return prod(signature.size) * signature.channels * series_kernel(signature, kernel, small_kernel)
+    length = series_kernel(signature, k["kernel"], k["small_kernel"])
+    return prod(signature.size) * signature.channels * length
+
+
+def _are_odd(kernel: int, small_kernel: int) -> bool:
+    return kernel % 2 == 1 and small_kernel % 2 == 1 and small_kernel <= kernel

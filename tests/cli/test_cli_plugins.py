@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
 import pytest
+from command_outcome import Outcome
 
 from nas.cli.main import COMMANDS, cli
 
@@ -62,13 +61,6 @@ use = "pool_linear"
 """
 
 
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "gate_file.py").write_text(GATE)
@@ -76,17 +68,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, command: str, **environment: str) -> Result:
-    done = subprocess.run(
-        [sys.executable, "-c", "from nas.cli.main import main; main()", *command.split()],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert "Traceback" not in done.stderr
-    return Result(done.returncode, done.stdout, done.stderr)
+@pytest.fixture
+def run(nas_process: Callable[..., Outcome], folder: Path) -> Callable[..., Outcome]:
+    """Runs one command in the folder."""
+    return partial(nas_process, folder)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -101,29 +86,33 @@ def test_every_command_takes_a_plugin_file(name: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["--plugin gate_file.py blocks", "blocks --plugin ./gate_file.py"])
-def test_a_file_is_taken_in_front_of_the_command_and_behind_it(folder: Path, words: str) -> None:
-    result = run(folder, words)
+def test_a_file_is_taken_in_front_of_the_command_and_behind_it(
+    run: Callable[..., Outcome], folder: Path, words: str
+) -> None:
+    result = run(words)
     assert result.code == 0
     assert "gate_of_a_test" in result.out
-    assert "gate_of_a_test" not in run(folder, "blocks").out
+    assert "gate_of_a_test" not in run("blocks").out
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_study_with_a_file_runs_on_workers_and_resumes_only_with_it(folder: Path) -> None:
+def test_a_study_with_a_file_runs_on_workers_and_resumes_only_with_it(
+    run: Callable[..., Outcome], folder: Path
+) -> None:
     search = (
         "search --space gated.toml --trials 2 --epochs 1 --study s --plugin gate_file.py --workers 2 --json"
     )
-    assert run(folder, search).code == 0
-    trials = json.loads(run(folder, "show s --json").out)["trials"]
+    assert run(search).code == 0
+    trials = json.loads(run("show s --json").out)["trials"]
     assert [trial["state"] for trial in trials] == ["finished", "finished"]
 
-    without = run(folder, "resume s --trials 3 --workers 1")
+    without = run("resume s --trials 3 --workers 1")
     assert without.code == 4
     assert f"Add --plugin {folder / 'gate_file.py'}." in without.err
 
     (folder / "gate_file.py").write_text(GATE + "\n# changed\n")
-    again = run(folder, "resume s --trials 3 --workers 1 --plugin gate_file.py --json")
+    again = run("resume s --trials 3 --workers 1 --plugin gate_file.py --json")
     assert again.code == 0
     assert "the file has changed since" in again.err
 
@@ -136,15 +125,15 @@ def test_a_study_with_a_file_runs_on_workers_and_resumes_only_with_it(folder: Pa
         ("plugins check gate_of_a_tst --plugin gate_file.py", "Did you mean 'gate_of_a_test'?"),
     ],
 )
-def test_mistakes_are_usage_errors(folder: Path, words: str, said: str) -> None:
-    result = run(folder, words)
+def test_mistakes_are_usage_errors(run: Callable[..., Outcome], folder: Path, words: str, said: str) -> None:
+    result = run(words)
     assert result.code == 2
     assert said in result.err
     assert result.err.count("\n") <= 3
 
 
-def test_a_block_that_keeps_its_promises_passes_the_check(folder: Path) -> None:
-    result = run(folder, "plugins check gate_file --plugin gate_file.py --json")
+def test_a_block_that_keeps_its_promises_passes_the_check(run: Callable[..., Outcome], folder: Path) -> None:
+    result = run("plugins check gate_file --plugin gate_file.py --json")
     assert result.code == 0, result.err
     checks = json.loads(result.out)["checks"]
     assert {check["status"] for check in checks} == {"passed"}
@@ -152,29 +141,31 @@ def test_a_block_that_keeps_its_promises_passes_the_check(folder: Path) -> None:
     assert len(checks) >= 12
 
 
-def test_a_block_that_does_not_is_shown_with_what_it_breaks(folder: Path) -> None:
+def test_a_block_that_does_not_is_shown_with_what_it_breaks(
+    run: Callable[..., Outcome], folder: Path
+) -> None:
     broken = GATE.replace("self.conv(x) * torch.sigmoid(x)", "self.conv(x) - x.mean(0, keepdim=True)")
     (folder / "gate_file.py").write_text(broken)
-    result = run(folder, "plugins check gate_of_a_test --plugin gate_file.py")
+    result = run("plugins check gate_of_a_test --plugin gate_file.py")
     assert result.code == 4
     assert "a sample does not see the others in eval" in result.out
     assert "checks failed, in 1 of 1 items" in result.err
     assert "gate_of_a_test(kernel=" in result.out
 
 
-def test_imports_are_timed_slowest_first(folder: Path) -> None:
+def test_imports_are_timed_slowest_first(run: Callable[..., Outcome], folder: Path) -> None:
     (folder / "slow_file.py").write_text("import time\ntime.sleep(0.3)\n" + GATE.replace("of_a_test", "slow"))
-    result = run(folder, "plugins --timings --json --plugin slow_file.py")
+    result = run("plugins --timings --json --plugin slow_file.py")
     plugins = json.loads(result.out)["plugins"]
     seconds = [plugin["seconds"] for plugin in plugins]
     assert seconds == sorted(seconds, reverse=True)
     assert plugins[0]["name"] == "slow_file"
     assert seconds[0] >= 0.3
-    assert " ms" in run(folder, "plugins --timings").out
+    assert " ms" in run("plugins --timings").out
 
 
-def test_blocks_are_listed_with_what_they_take(folder: Path) -> None:
-    result = run(folder, "blocks --json --role mixer --plugin gate_file.py")
+def test_blocks_are_listed_with_what_they_take(run: Callable[..., Outcome], folder: Path) -> None:
+    result = run("blocks --json --role mixer --plugin gate_file.py")
     assert result.err == ""
     blocks = {block["name"]: block for block in json.loads(result.out)["blocks"]}
     gate = blocks["gate_of_a_test"]
@@ -190,19 +181,19 @@ def test_blocks_are_listed_with_what_they_take(folder: Path) -> None:
         assert block["description"]
 
 
-def test_a_block_says_what_it_takes(folder: Path) -> None:
+def test_a_block_says_what_it_takes(run: Callable[..., Outcome], folder: Path) -> None:
     assert (
         "With its defaults on 64x56x56: 36,928 params"
-        in run(folder, "blocks gate_of_a_test --plugin gate_file.py").out
+        in run("blocks gate_of_a_test --plugin gate_file.py").out
     )
 
 
-def test_what_comes_next_names_the_file_and_works(folder: Path) -> None:
+def test_what_comes_next_names_the_file_and_works(run: Callable[..., Outcome], folder: Path) -> None:
     search = "search --space gated.toml --trials 2 --epochs 1 --study s --workers 1"
-    said = run(folder, f"{search} --plugin gate_file.py").out
+    said = run(f"{search} --plugin gate_file.py").out
     (export,) = [line.strip() for line in said.splitlines() if "nas export" in line]
     assert export.endswith("--format onnx --plugin gate_file.py") or "--plugin gate_file.py" in export
-    without = run(folder, "export s#0 --format weights")
+    without = run("export s#0 --format weights")
     assert without.code == 4
     assert f"Add --plugin {folder / 'gate_file.py'}." in without.err
-    assert run(folder, "export s#0 --format weights --plugin gate_file.py").code == 0
+    assert run("export s#0 --format weights --plugin gate_file.py").code == 0

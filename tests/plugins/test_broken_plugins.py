@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from command_outcome import Outcome
 
 OFFER = """
 from nas import Block, hookimpl
@@ -67,27 +65,11 @@ use = "pool_linear"
 SEARCH = "search --space gated.toml --trials 2 --epochs 1 --workers 1 --study s"
 
 
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def warnings(self) -> list[str]:
-        return [line for line in self.err.splitlines() if line.startswith("warning:")]
-
-    @property
-    def error(self) -> list[str]:
-        lines = self.err.splitlines()
-        start = next(i for i, line in enumerate(lines) if line.startswith("error:"))
-        return lines[start:]
-
-
 class Installed:
     """A folder of installed packages, and the command line that sees them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, process: Callable[..., Outcome]) -> None:
+        self._process = process
         self.site = folder / "site"
         self.work = folder / "work"
         self.site.mkdir()
@@ -103,30 +85,20 @@ class Installed:
         (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
         (metadata / "entry_points.txt").write_text(f"[nas]\n{entry_point} = {module}\n")
 
-    def run(self, command: str, **environment: str) -> Result:
-        """One command; never a traceback."""
+    def run(self, command: str, **environment: str) -> Outcome:
+        """One command, with the packages on its search path."""
         path = os.pathsep.join([str(self.site), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-        script = "from nas.cli.main import main; main()"
-        done = subprocess.run(
-            [sys.executable, "-c", script, *command.split()],
-            cwd=self.work,
-            env={**os.environ, "PYTHONPATH": path, **environment},
-            capture_output=True,
-            text=True,
-            timeout=200,
-        )
-        assert "Traceback" not in done.stderr
-        return Result(done.returncode, done.stdout, done.stderr)
+        return self._process(self.work, command, PYTHONPATH=path, **environment)
 
-    def blocks(self, **environment: str) -> tuple[Result, set[str]]:
+    def blocks(self, **environment: str) -> tuple[Outcome, set[str]]:
         """The names that ``nas blocks`` lists."""
         result = self.run("blocks", **environment)
         return result, {line.split()[0] for line in result.out.splitlines() if line.strip()}
 
 
 @pytest.fixture
-def installed(tmp_path: Path) -> Installed:
-    return Installed(tmp_path)
+def installed(tmp_path: Path, nas_process: Callable[..., Outcome]) -> Installed:
+    return Installed(tmp_path, nas_process)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +285,7 @@ def test_a_study_goes_on_only_with_the_plugins_it_uses(
     installed.add(BUILT.format(result="self.conv(x)"))
     installed.add(OFFER.replace("gate", "unused"), "nas-unused", "unused")
     assert installed.run(SEARCH).code == 0
-    without: Callable[[str], Result] = lambda command: installed.run(command, NAS_PLUGINS="nas")  # noqa: E731
+    without: Callable[[str], Outcome] = lambda command: installed.run(command, NAS_PLUGINS="nas")  # noqa: E731
     assert without("resume s --trials 3").code == 4
     error = " ".join(without("resume s --trials 3").error)
     assert "study 's' uses plugin 'mine' (package nas-mine 1.2), not loaded now" in error

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from nas.errors import NasError
+
 
 def complaint(check: Callable[..., None], *arguments: Any) -> str:
     """What a check says of a broken item, with the place where it found it."""
-    with pytest.raises(AssertionError) as caught:
+    with pytest.raises((AssertionError, NasError)) as caught:
         check(*arguments)
     notes = getattr(caught.value, "__notes__", [])
     return "\n".join([str(caught.value), *notes])
