@@ -63,9 +63,7 @@ def check(name: str, verbose: bool, as_json: bool) -> None:
     except ModuleNotFoundError as error:
         raise UsageError(str(error)) from None
     items = find_items(name, default_registry())
-    if not as_json:
-        click.echo(f"checking {len(items)} item{'s' * (len(items) != 1)} of {name} ...", err=True)
-    outcomes = run_checks(items)
+    outcomes = run_checks(items, None if as_json else _Progress(len(items)))
     if as_json:
         print_json({"name": name, "checks": [_outcome_json(outcome) for outcome in outcomes]})
     else:
@@ -74,6 +72,20 @@ def check(name: str, verbose: bool, as_json: bool) -> None:
     if failed:
         of = len({outcome.item for outcome in failed})
         raise PluginError(f"{len(failed)} of {len(outcomes)} checks failed, in {of} of {len(items)} items")
+
+
+class _Progress:
+    """Says which item is being checked; the larger plugins take minutes."""
+
+    def __init__(self, items: int) -> None:
+        self._items = items
+        self._seen: list[Item] = []
+
+    def __call__(self, outcome: Outcome) -> None:
+        if outcome.item not in self._seen:
+            self._seen.append(outcome.item)
+            place = f"[{len(self._seen)}/{self._items}]"
+            click.echo(f"{place} {outcome.item.kit.kind} {outcome.item.name}", err=True)
 
 
 def _print_outcomes(items: Sequence[Item], outcomes: Sequence[Outcome], verbose: bool) -> None:
