@@ -23,7 +23,8 @@ class Searcher(Protocol):
     """Proposes architectures and learns from results."""
 
     def ask(self, n: int) -> list[Architecture]:
-        """Up to `n` architectures to evaluate next; an empty list when the space holds nothing new."""
+        """Up to `n` architectures to evaluate next, none twice and none that was told; an empty list when
+        the space holds nothing new."""
         ...
 
     def tell(self, results: Sequence[TrialResult]) -> None:
