@@ -186,7 +186,8 @@ class DistilledLinear(nn.Module):
         shift = norm.bias - norm.running_mean * scale
         weight = (self.head.weight + self.distilled_head.weight) / 2
         bias = (self.head.bias + self.distilled_head.bias) / 2
-        merged = nn.Linear(*reversed(weight.shape), device=weight.device, dtype=weight.dtype)
+        classes, channels = weight.shape
+        merged = nn.Linear(channels, classes, device=weight.device, dtype=weight.dtype)
         with torch.no_grad():
             merged.weight.copy_(weight * scale)
             merged.bias.copy_(bias + weight @ shift)

@@ -1,62 +1,70 @@
-"""A gated depthwise mixer for images."""
+"""A gated depthwise block for images, and a space that searches it."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from pathlib import Path
 
 from nas import Block, Choice, Signature, hookimpl
+from nas.spaces import SpaceSource
 
 NAS_API_VERSION = 1
 
 
-class GatedDepthwise(nn.Module):
-    """``depthwise(x) * sigmoid(pointwise(x))``: what a position sees around it, gated by what stands there.
-
-    Keeps (N, C, H, W). Parameters: C (kernel² + 1) + C (C + 1).
-
-    - `kernel`: side of the depthwise convolution in pixels, odd.
-    """
-
-    def __init__(self, signature: Signature, *, kernel: int = 3) -> None:
-        super().__init__()
-        channels = signature.channels
-        self.depthwise = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
-        self.pointwise = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape."""
-        return self.depthwise(x) * torch.sigmoid(self.pointwise(x))
+def hidden_width(channels: int, expansion: float) -> int:
+    """Channels of either half: `expansion` times C, at least one."""
+    return max(1, round(channels * expansion))
 
 
-def _is_odd(signature: Signature, width: int | None, stride: int, *, kernel: int) -> bool:
-    """Which knob values fit: even kernels would change the size."""
+def _valid(signature: Signature, width: int | None, stride: int, *, kernel: int, **knobs: object) -> bool:
+    """Even kernels would change the size."""
     return kernel % 2 == 1
 
 
-def _params(signature: Signature, width: int | None, stride: int, *, kernel: int) -> int:
-    return signature.channels * (kernel**2 + 1) + signature.channels * (signature.channels + 1)
+def _params(
+    signature: Signature, width: int | None, stride: int, *, kernel: int, expansion: float, **knobs: object
+) -> int:
+    hidden = hidden_width(signature.channels, expansion)
+    leaving = signature.after(width, stride).channels
+    convolutions = 2 * hidden * signature.channels + hidden * kernel**2 + leaving * hidden
+    norms = 2 * (2 * hidden + hidden + leaving)
+    return convolutions + norms
 
 
-def _macs(signature: Signature, width: int | None, stride: int, *, kernel: int) -> int:
-    height, width_ = signature.size
-    return height * width_ * signature.channels * (kernel**2 + signature.channels)
+def _macs(
+    signature: Signature, width: int | None, stride: int, *, kernel: int, expansion: float, **knobs: object
+) -> int:
+    """Of the deployed form: the gate is computed at the positions that the stride keeps."""
+    hidden = hidden_width(signature.channels, expansion)
+    after = signature.after(width, stride)
+    entering, leaving = (rows * columns for rows, columns in (signature.size, after.size))
+    gate = leaving if stride > 1 else entering
+    return hidden * ((entering + gate) * signature.channels + leaving * (kernel**2 + after.channels))
 
 
 @hookimpl
 def nas_blocks() -> list[Block]:
     """The blocks of this package."""
-    options: dict[str, Any] = {"valid": _is_odd, "params": _params, "macs": _macs}
     return [
         Block(
             name="gated_depthwise",
-            role="mixer",
+            role="block",
             domain="image",
-            build=GatedDepthwise,
-            knobs={"kernel": Choice(3, 5, 7)},
-            description="a depthwise convolution gated by a pointwise one",
-            **options,
+            build="nas_gated_depthwise.block:GatedDepthwise",
+            knobs={
+                "kernel": Choice(3, 5, 7),
+                "expansion": Choice(2, 1, 1.5, 3, 4),
+                "gate": Choice("sigmoid", "gelu"),
+            },
+            valid=_valid,
+            params=_params,
+            macs=_macs,
+            description="an expanded depthwise convolution gated by the other half of the expansion",
         )
     ]
+
+
+@hookimpl
+def nas_spaces() -> list[SpaceSource]:
+    """The spaces of this package."""
+    path = Path(__file__).with_name("gated-small.toml")
+    return [SpaceSource("gated-small", path, "gated depthwise blocks beside first-party ones, two stages")]
