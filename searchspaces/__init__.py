@@ -14,7 +14,7 @@ _FOLDER = Path(__file__).parent
 
 @hookimpl
 def nas_spaces() -> Iterator[SpaceSource]:
-    """``mobile``, ``tiny``, ``cell``, ``series`` and the published networks as ``published/NAME``."""
+    """The search spaces by the names of their files, the published networks as ``published/NAME``."""
     for path in sorted(_FOLDER.rglob("*.toml")):
         name = path.relative_to(_FOLDER).with_suffix("").as_posix()
         description = tomllib.loads(path.read_text(encoding="utf-8")).get("description", "")

@@ -92,7 +92,7 @@ def run_checks(items: Sequence[Item], listener: Callable[[Outcome], None] | None
 
     collector = _Collector(items, listener)
     with tempfile.TemporaryDirectory(prefix="nas-check-") as folder:
-        path = Path(folder) / "test_conformance.py"
+        path = Path(folder) / f"test_{Path(folder).name.replace('-', '_')}.py"  # pytest keeps modules by name
         path.write_text(_source(items), encoding="utf-8")
         (Path(folder) / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
         options = [

@@ -1,64 +1,13 @@
-"""A cost model: every operator takes the longer of its arithmetic and its memory traffic."""
+"""A cost model that looks latencies up in a measured table, and the CPU that the table was measured on as a target."""
 
 from __future__ import annotations
 
-from nas import hookimpl
-from nas.costs import Cost, CostModel, Operator, OperatorCost, Target, Trace
+from nas import Target, hookimpl
+from nas.costs import CostModel, Device, Figure
 
 NAS_API_VERSION = 1
 VERSION = "1"
-UTILISATION = 0.4  # the share of the peaks that kernels reach: replace it by what you measure
-SPREAD = 2.5  # the interval: latencies from 1 / SPREAD to SPREAD times the estimate
-PEAKS = {
-    "fp32": "fp32_tflops",
-    "tf32": "tf32_tflops",
-    "fp16": "fp16_tflops",
-    "bf16": "bf16_tflops",
-    "amp-fp16": "fp16_tflops",
-    "int8": "int8_tops",
-}
-
-
-def predict(trace: Trace, target: Target) -> Cost:
-    """The cost of a traced module on a target: a sum over its operators."""
-    operators = tuple(_priced(operator, target) for operator in trace.operators)
-    latency = sum(operator.latency_ms for operator in operators)
-    power = target.device.figures.get("tdp_w")
-    return Cost(
-        target=target.label,
-        kind="predicted",
-        tier="T0",
-        model=f"latency_table {VERSION}",
-        latency_ms=latency,
-        low_ms=latency / SPREAD,
-        high_ms=latency * SPREAD,
-        peak_memory_bytes=trace.peak_memory_bytes,
-        energy_mj=latency * (power.value if power else 10.0),
-        params=trace.params,
-        macs=trace.macs,
-        bytes_moved=trace.bytes_moved,
-        activation_bytes=trace.activation_bytes,
-        operators=operators,
-        unknown_operators=trace.unknown_operators,
-    )
-
-
-def _priced(operator: Operator, target: Target) -> OperatorCost:
-    """One operator; an operator that no rule describes is priced by its bytes, never free."""
-    figures = target.device.figures
-    compute = operator.flops / (figures[PEAKS[target.precision]].value * 1e9 * UTILISATION)
-    memory = operator.bytes_moved / (figures["memory_bandwidth_gbs"].value * 1e6 * UTILISATION)
-    return OperatorCost(
-        name=operator.name,
-        kind=operator.kind,
-        module=operator.module,
-        macs=operator.macs,
-        flops=operator.flops,
-        bytes_moved=operator.bytes_moved,
-        latency_ms=max(compute, memory),
-        bound="compute" if compute > memory else "memory",
-        known=operator.known,
-    )
+HOST = "latency-table-host"
 
 
 @hookimpl
@@ -67,8 +16,24 @@ def nas_cost_models() -> list[CostModel]:
     return [
         CostModel(
             name="latency_table",
-            predict=predict,
+            predict="nas_latency_table.model:predict",
             version=VERSION,
-            description="arithmetic or traffic at a fixed share of the datasheet's peaks",
+            description="operators looked up in a table measured on a CPU; other CPUs by the ratio of their peaks",
         )
     ]
+
+
+@hookimpl
+def nas_targets() -> list[Target]:
+    """The CPU of the table: its peaks are the best rates that the table holds."""
+    from .table import read_table
+
+    table = read_table()
+    source = "the best row of table.csv in nas-latency-table"
+    figures = {
+        "fp32_tflops": Figure(table.flops_per_us / 1e6, source, "measured"),
+        "memory_bandwidth_gbs": Figure(table.bytes_per_us / 1e3, source, "measured"),
+        "tdp_w": Figure(10.0, "one core of a server CPU, assumed", "assumed"),
+    }
+    device = Device(HOST, "x86-cpu", "generic", figures, aliases=("table-host",))
+    return [Target(HOST, device, precision="fp32", batch_size=1, runtime="eager", layout="nchw")]

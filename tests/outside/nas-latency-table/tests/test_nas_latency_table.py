@@ -1,12 +1,18 @@
-"""The cost model keeps every promise that cost models make."""
+"""The cost model keeps every promise that cost models make, and says what the table says."""
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from nas_latency_table.measure import cases, seconds
+from nas_latency_table.table import Row, Table, read_table
+from torch import nn
 
 import nas
-from nas.testing import CostModelConformance
+from nas.errors import CostError
+from nas.testing import CostModelConformance, TargetConformance
 
 
 class TestLatencyTable(CostModelConformance):
@@ -15,9 +21,7 @@ class TestLatencyTable(CostModelConformance):
         return "latency_table"
 
 
-def test_a_wider_layer_takes_longer() -> None:
-    narrow, wide = (
-        nas.estimate(torch.nn.Conv2d(64, width, 3), (64, 56, 56), target="a100", model="latency_table")
-        for width in (64, 512)
-    )
-    assert narrow.latency_ms < wide.latency_ms
+class TestTheHostOfTheTable(TargetConformance):
+    @pytest.fixture
+    def target(self) -> str:
+        return "table-host"
