@@ -9,10 +9,10 @@ from nas_base.offer import METAFORMER, NAS_BENCH_201, NORMS, activation, block, 
 
 def modular() -> list[Block]:
     """All of them."""
-    return [*_metaformer(), *_downsampling(), *_heads(), *_operations()]
+    return [*_skeletons(), *_mixers(), *_feed_forward(), *_downsampling(), *_heads(), *_operations()]
 
 
-def _metaformer() -> list[Block]:
+def _skeletons() -> list[Block]:
     return [
         block(
             "metaformer",
@@ -37,6 +37,11 @@ def _metaformer() -> list[Block]:
             norm=Choice(*NORMS),
             layer_scale=Choice(1e-6, 0.0, 1e-5, 0.1, 1.0),
         ),
+    ]
+
+
+def _mixers() -> list[Block]:
+    return [
         block("identity_mixer", "mixer", "mixers:IdentityMixer", "mixes nothing", METAFORMER),
         block(
             "pool_mixer",
@@ -72,6 +77,11 @@ def _metaformer() -> list[Block]:
             "arXiv:1706.03762",
             head_dim=Choice(32, 8, 16, 64),
         ),
+    ]
+
+
+def _feed_forward() -> list[Block]:
+    return [
         block(
             "mlp",
             "ffn",

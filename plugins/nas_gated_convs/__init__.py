@@ -101,6 +101,12 @@ def _additive() -> list[Block]:
             source=_CAS_VIT,
             description="local convolutions, additive mixer and feed-forward, each with a residual",
         ),
+    ]
+
+
+def _additive_frame() -> list[Block]:
+    """What stands in front of and behind the blocks of CAS-ViT."""
+    return [
         Block(
             "cas_vit_stem",
             "stem",
@@ -127,4 +133,4 @@ def _is_odd(signature: Signature, width: int | None, stride: int, *, kernel: int
 @hookimpl
 def nas_blocks() -> list[Block]:
     """The blocks of this family."""
-    return [*_recursive(), *_symmetric(), *_additive()]
+    return [*_recursive(), *_symmetric(), *_additive(), *_additive_frame()]

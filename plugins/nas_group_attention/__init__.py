@@ -56,6 +56,12 @@ def _routed() -> list[Block]:
             source=_BIFORMER,
             description="attention over all positions plus a depthwise convolution of the input",
         ),
+    ]
+
+
+def _biformer() -> list[Block]:
+    """The block of BiFormer and its stem."""
+    return [
         Block(
             "biformer",
             "block",
@@ -272,7 +278,7 @@ def _series_frame() -> list[Block]:
 @hookimpl
 def nas_blocks() -> list[Block]:
     """The blocks of this family."""
-    return [*_routed(), *_local(), *_grouped(), *_series()]
+    return [*_routed(), *_biformer(), *_local(), *_grouped(), *_series()]
 
 
 @hookimpl

@@ -116,7 +116,7 @@ def _reparameterised() -> list[Block]:
 
 
 def _generated() -> list[Block]:
-    """SMPConv: kernels of any size that points span, and the networks of RepLKNet's shape around them."""
+    """SMPConv: kernels of any size that points span."""
     return [
         Block(
             "smp_conv",
@@ -150,6 +150,12 @@ def _generated() -> list[Block]:
             source=_SMP_CONV,
             description="a kernel as long as the series, spanned by moving points; deployed as a plain one",
         ),
+    ]
+
+
+def _replk() -> list[Block]:
+    """RepLKNet: the skeleton around a large kernel, its stem and what stands between its stages."""
+    return [
         Block(
             "large_kernel",
             "block",
@@ -181,4 +187,4 @@ def _generated() -> list[Block]:
 @hookimpl
 def nas_blocks() -> list[Block]:
     """The blocks of this family."""
-    return [*_metanext(), *_generated(), *_reparameterised()]
+    return [*_metanext(), *_generated(), *_replk(), *_reparameterised()]
