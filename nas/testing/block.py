@@ -259,7 +259,7 @@ class BlockConformance:
     def test_can_be_exported(
         self, offered: Block, cases: list[Case], blocks: Mapping[str, Block], tmp_path: Path
     ) -> None:
-        """`torch.export` and ONNX carry its deployed form, or the block says that they cannot."""
+        """`torch.export` and, for one case, ONNX carry its deployed form, or the block says they cannot."""
         from nas.errors import ExportError
         from nas.export.exporter import ExportRequest
 
@@ -273,7 +273,7 @@ class BlockConformance:
                 network = Network(case.signature, (case.layer,), CLASSES)
                 request = ExportRequest(network, module, example, tmp_path / f"{number}.onnx")
                 try:
-                    _export(request, has_onnx)
+                    _export(request, has_onnx and number == 0)
                 except ExportError as error:
                     raise AssertionError(f"{error} Mend it, or say exportable=False.") from error
 
