@@ -93,14 +93,21 @@ class ExportError(NasError):
     """An export format could not be written, or did not agree with torch."""
 
 
+SHORTEST_PART = 3
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like `name`, or None where nothing is close.
 
     >>> nearest("mobil", ["mobile", "cell"])
     'mobile'
     """
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.55)
-    return matches[0] if matches else None
+    names = list(known)
+    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.55)
+    if matches:
+        return matches[0]
+    longer = [other for other in names if len(name) >= SHORTEST_PART and name in other]
+    return min(longer, key=len) if longer else None
 
 
 def suggestion(name: str, known: Iterable[str], kind: str = "name") -> str:

@@ -43,7 +43,8 @@ def _show(name: str, registry: Registry, as_json: bool) -> None:
     if as_json:
         print_json(_block_json(name, plugin, block, registry))
         return
-    click.echo(f"{block.name} ({block.role}, {block.domain}) from {plugin}. {block.source}\n")
+    source = f". {block.source}" if block.source else ""
+    click.echo(f"{block.name} ({block.role}, {block.domain}) from {plugin}{source}\n")
     click.echo(inspect.getdoc(block.builder()) or block.description)
     print_table(("knob", "values"), [(knob, _values(choice)) for knob, choice in block.knobs.items()])
     example = _example(name, registry)

@@ -15,12 +15,18 @@ if TYPE_CHECKING:
     from nas.costs.cost import Cost
     from nas.costs.target import Target
     from nas.plugins import Registry
+    from nas.search.study import StudySpec
     from nas.spaces.architecture import Architecture
 
 
 @click.command("cost")
 @click.argument("what")
-@click.option("--target", "targets", multiple=True, help="Target name or file; repeatable. [default: a100]")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    help="Target name or file; repeatable. [default: those of the study, else a100]",
+)
 @click.option(
     "--input",
     "input_shape",
@@ -35,7 +41,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many operators to list.",
 )
-@click.option("--cost-model", default="roofline", show_default=True, help="Who predicts the costs.")
+@click.option("--cost-model", help="Who predicts the costs. [default: that of the study, else roofline]")
 @target_options
 @store_option
 @json_option
@@ -44,7 +50,7 @@ def command(
     targets: tuple[str, ...],
     input_shape: str,
     operators: int,
-    cost_model: str,
+    cost_model: str | None,
     store: str,
     as_json: bool,
     **overrides: Any,
@@ -58,12 +64,21 @@ def command(
     nas cost published/resnet50 --target a100 --target pixel6
     nas cost mypackage.models:build --input 3,192,192 --target t4
     """
+    from nas.costs.estimation import DEFAULT_MODEL
     from nas.plugins import default_registry
     from nas.studies.options import resolve_targets
 
     registry = default_registry()
+    model = cost_model or DEFAULT_MODEL
+    if "#" in what:
+        spec = _study(what, store)
+        model = cost_model or spec.cost_model
+        if not targets:
+            targets = spec.targets
+            given = {key: value for key, value in overrides.items() if value is not None}
+            overrides = {**dict(spec.target_overrides), **given}
     resolved = resolve_targets(targets or ("a100",), overrides, registry)
-    costs = _price(what, _shape(input_shape), resolved, store, registry, cost_model)
+    costs = _price(what, _shape(input_shape), resolved, store, registry, model)
     if as_json:
         _print_json(what, costs, operators)
     else:
@@ -107,6 +122,15 @@ def _architecture(what: str, store: str, registry: Registry) -> Architecture:
             "STUDY#TRIAL, a .json file or package.module:callable"
         )
     return space.decode(next(iter(space.enumerate())))
+
+
+def _study(what: str, store: str) -> StudySpec:
+    """The settings of the study that ``STUDY#TRIAL`` names."""
+    from nas.search.study import StudySpec
+    from nas.store import Store
+
+    with Store.open(store, create=False, read_only=True) as opened:
+        return StudySpec.from_json(opened.study(split_trial(what)[0]).spec)
 
 
 def _stored(what: str, store: str) -> Architecture:

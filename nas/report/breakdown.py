@@ -53,21 +53,23 @@ def study_targets(spec: StudySpec, registry: Registry) -> list[Target | Breakdow
 
 
 def breakdowns(
-    architecture: Architecture, targets: Sequence[Target | Breakdown], registry: Registry
+    architecture: Architecture, targets: Sequence[Target | Breakdown], registry: Registry, cost_model: str
 ) -> tuple[Breakdown, ...]:
-    """The operators of a network on each target, computed anew with what is installed now."""
+    """The operators of a network on each target, by the study's cost model with what is installed now."""
     if architecture.network is None:
         return ()
-    return tuple(_breakdown(architecture, target, registry) for target in targets)
+    return tuple(_breakdown(architecture, target, registry, cost_model) for target in targets)
 
 
-def _breakdown(architecture: Architecture, target: Target | Breakdown, registry: Registry) -> Breakdown:
+def _breakdown(
+    architecture: Architecture, target: Target | Breakdown, registry: Registry, cost_model: str
+) -> Breakdown:
     if isinstance(target, Breakdown):
         return target
     from nas.costs import estimate_architecture
 
     try:
-        return summarise(target.name, estimate_architecture(architecture, target, registry))
+        return summarise(target.name, estimate_architecture(architecture, target, registry, cost_model))
     except NasError as error:
         return Breakdown(clean(target.name), note=first_line(str(error), 300))
 

@@ -151,7 +151,7 @@ def _cards(
                 choices=tuple(
                     (clean(name, 80), clean(str(value), 80)) for name, value in trial.architecture.choices
                 ),
-                breakdowns=breakdowns(trial.architecture, targets, registry),
+                breakdowns=breakdowns(trial.architecture, targets, registry, content.spec.cost_model),
             )
         )
     return tuple(cards)

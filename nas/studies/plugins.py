@@ -26,7 +26,7 @@ def _providers(spec: StudySpec, space: Space, registry: Registry) -> Iterator[Pl
         (registry.cost_models, (spec.cost_model,)),
         (registry.tasks, (spec.data.partition(":")[0],)),
         (registry.searchers, (spec.searcher,)),
-        (registry.targets, spec.target_names),
+        (registry.targets, tuple(label.partition("/")[0] for label in spec.target_labels)),
         (registry.spaces, (spec.space,)),
     )
     for provided, wanted in names:

@@ -66,12 +66,19 @@ def find_items(name: str, registry: Registry) -> list[Item]:
     """
     items = list(_all_items(registry))
     of_plugin = [item for item in items if name in (item.plugin.name, item.plugin.distribution)]
-    found = of_plugin or [item for item in items if name in (item.name, f"{item.plugin.name}/{item.name}")]
+    found = of_plugin or [item for item in items if name in _spellings(item, registry)]
     if not found:
         _explain(name, registry)
         plugins = {plugin.name for plugin in registry.manager.plugins}
         raise UnknownNameError("plugin or item", name, {*plugins, *(item.name for item in items)})
     return found
+
+
+def _spellings(item: Item, registry: Registry) -> tuple[str, ...]:
+    """What an item may be called; a target also by its aliases."""
+    whole = _spelling(item)
+    aliases = registry.targets[whole].device.aliases if item.kit.kind == "target" else ()
+    return (item.name, whole, *aliases)
 
 
 def _explain(name: str, registry: Registry) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from nas._lazy import resolve
 from nas.costs import Cost, CostModel, Device, Figure, Target, Trace
-from nas.plugins import default_registry
+from nas.plugins import Registry, default_registry
 
 AMOUNTS = (
     "latency_ms",
@@ -114,3 +114,13 @@ def amounts(cost_model: str | CostModel, places: Sequence[tuple[Trace, Target]])
     model = found_model(cost_model)
     costs = [predicted(model, trace, target) for trace, target in places]
     return [tuple(getattr(cost, name) for name in AMOUNTS) for cost in costs]
+
+
+def judging_models(names: Sequence[str], registry: Registry) -> list[CostModel]:
+    """The cost models that judge another item: those named, or those of nas itself, or else all there are.
+
+    A model of another package may refuse a device, which is no fault of the space or target that is tested.
+    """
+    models = registry.cost_models
+    found = list(names) or [name for name in models.unique() if models.provider(name).distribution == "nas"]
+    return [models[name] for name in found or models.unique()]

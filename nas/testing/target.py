@@ -11,14 +11,14 @@ from typing import ClassVar
 
 import pytest
 
-from nas.costs import CostModel, Target, read_target, resolve_target
+from nas.costs import Target, read_target, resolve_target
 from nas.costs.target import LAYOUTS, PRECISIONS, RUNTIMES
 from nas.costs.target_file import FIGURES, PEAKS
 from nas.errors import NasError
-from nas.plugins import Registry, default_registry
+from nas.plugins import default_registry
 from nas.testing.cost_model import check_numbers
 from nas.testing.modules import told
-from nas.testing.pricing import predicted
+from nas.testing.pricing import judging_models, predicted
 from nas.testing.workloads import workloads
 
 TRUSTS = ("measured", "high", "medium", "low", "assumed")
@@ -29,7 +29,7 @@ class TargetConformance:
     """Tests of one target; a subclass gives it by the fixture `target`: a registered name, the path of a
     target file, or a `Target`.
 
-    It is priced with every registered cost model, or those of `cost_models`.
+    It is priced with the cost models that come with nas, or those of `cost_models`.
 
     >>> class TestMyBoard(TargetConformance):
     ...     @pytest.fixture
@@ -109,8 +109,8 @@ class TargetConformance:
             assert figures["idle_w"] <= figures["tdp_w"], "idle_w is above tdp_w"
 
     def test_networks_are_priced_on_it(self, found: Target) -> None:
-        """The registered cost models have a price for small modules, at another batch size too."""
-        models = list(_models(self.cost_models, default_registry()))
+        """The cost models that come with nas price small modules on it, at another batch size too."""
+        models = judging_models(self.cost_models, default_registry())
         if not models:
             pytest.skip("no cost model is installed")
         for model in models:
@@ -192,8 +192,3 @@ def _toml(text: str) -> str:
     """A text as a TOML string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
-
-
-def _models(names: tuple[str, ...], registry: Registry) -> Iterator[CostModel]:
-    for name in names or registry.cost_models.unique():
-        yield registry.cost_models[name]

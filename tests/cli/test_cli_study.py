@@ -53,6 +53,18 @@ def test_a_search_ends_with_its_front_and_the_next_commands(cli: Cli, tmp_path: 
     assert (tmp_path / "nas.db").exists()
 
 
+def test_a_trial_is_priced_as_its_study_priced_it(cli: Cli) -> None:
+    options = ("--target", "t4", "--target", "pixel6", "--batch-size", "4", "--study", "two")
+    assert cli(*SEARCH, *options).code == 0
+    trial = json_of(cli, "show", "two")["trials"][0]
+    costs = json_of(cli, "cost", "two#0", "--operators", "0")["costs"]
+    assert [cost["target"].partition("/")[2].split("/")[2] for cost in costs] == ["b4", "b4"]
+    stored = [trial["costs"][name]["latency_ms"] for name in ("t4", "pixel6")]
+    assert [cost["latency_ms"] for cost in costs] == pytest.approx(stored)
+    (other,) = json_of(cli, "cost", "two#0", "--target", "a100")["costs"]
+    assert "/b1/" in other["target"]
+
+
 def test_the_json_of_a_study(study: Cli) -> None:
     front = json_of(study, "front", "small")
     assert front["study"] == "small"

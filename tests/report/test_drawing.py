@@ -99,13 +99,13 @@ def test_a_target_that_is_gone_leaves_a_note() -> None:
     )
     found = study_targets(spec, default_registry())
     assert all(isinstance(item, Breakdown) and item.note and item.cost is None for item in found)
-    notes = breakdowns(architectures(1, "tiny")[0], found, default_registry())
+    notes = breakdowns(architectures(1, "tiny")[0], found, default_registry(), "roofline")
     assert [note.target for note in notes] == ["gone", "a1000"]
 
 
 def test_operators_of_a_network_are_computed_for_its_target() -> None:
     targets = study_targets(make_spec(), default_registry())
-    (found,) = breakdowns(architectures(1, "tiny")[0], targets, default_registry())
+    (found,) = breakdowns(architectures(1, "tiny")[0], targets, default_registry(), "roofline")
     assert found.cost is not None
     assert found.cost.target == LABEL
     assert sum(share for _, share in found.shares) == pytest.approx(1.0)
@@ -114,11 +114,15 @@ def test_operators_of_a_network_are_computed_for_its_target() -> None:
 
 def test_a_network_of_missing_blocks_has_a_note_for_its_cost() -> None:
     gone = Architecture(Network(IMAGE, (Layer(BlockUse("gone_block"), 8),), 10))
-    (found,) = breakdowns(gone, study_targets(make_spec(), default_registry()), default_registry())
+    (found,) = breakdowns(
+        gone, study_targets(make_spec(), default_registry()), default_registry(), "roofline"
+    )
     assert found.cost is None
     assert "gone_block" in found.note
 
 
 def test_a_flat_point_has_no_breakdown() -> None:
     flat = Architecture(None, (("lr", 0.1),))
-    assert breakdowns(flat, study_targets(make_spec(), default_registry()), default_registry()) == ()
+    assert (
+        breakdowns(flat, study_targets(make_spec(), default_registry()), default_registry(), "roofline") == ()
+    )

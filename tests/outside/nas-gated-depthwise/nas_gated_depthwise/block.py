@@ -16,9 +16,9 @@ GATES = {"sigmoid": torch.sigmoid, "gelu": F.gelu}
 class GatedDepthwise(nn.Module):
     """A 1x1 expansion to 2eC channels; ``depthwise(first half) * gate(second half)``; a 1x1 projection.
 
-    (N, C, H, W) to (N, width, H / stride, W / stride), rounded up. A batch norm follows every convolution. The input is
-    added where the stride is 1 and the width is C. For inference with a stride, the second half is computed at the kept
-    positions alone.
+    (N, C, H, W) to (N, width, H / stride, W / stride), rounded up. A batch norm follows every convolution.
+    The input is added where the stride is 1 and the width is C. For inference with a stride, the second half
+    is computed at the kept positions alone.
 
     - `kernel`: side of the depthwise convolution in pixels, odd.
     - `expansion`: e, channels of either half as a multiple of C, rounded.

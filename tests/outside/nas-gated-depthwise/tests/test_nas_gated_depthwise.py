@@ -28,7 +28,8 @@ class TestGatedSmall(SpaceConformance):
 
 
 def test_size_of_the_space() -> None:
-    # Stage 1: 2 widths x (2 x 2 x 2 gated + 2 inverted). Stage 2, its layers alike: 2 depths x (3 gated + 2 metaformers).
+    # Stage 1: 2 widths x (2 x 2 x 2 gated + 2 inverted).
+    # Stage 2, whose layers are alike: 2 depths x (3 gated + 2 metaformers).
     assert load_space("gated-small", default_registry()).size() == 2 * 10 * 2 * 5
 
 

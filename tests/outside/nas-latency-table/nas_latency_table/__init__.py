@@ -1,4 +1,4 @@
-"""A cost model that looks latencies up in a measured table, and the CPU that the table was measured on as a target."""
+"""A cost model that looks latencies up in a measured table, and as a target the CPU of that table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def nas_cost_models() -> list[CostModel]:
             name="latency_table",
             predict="nas_latency_table.model:predict",
             version=VERSION,
-            description="operators looked up in a table measured on a CPU; other CPUs by the ratio of their peaks",
+            description="operators looked up in a table that was measured on a CPU",
         )
     ]
 

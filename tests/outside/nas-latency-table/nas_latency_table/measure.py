@@ -1,4 +1,4 @@
-"""Writes the table: times torch operators on this CPU, on one thread: other programs disturb several far more.
+"""Writes the table: times torch operators on one thread of this CPU. Other programs disturb several far more.
 
 python -m nas_latency_table.measure table.csv
 python -m nas_latency_table.measure --check     # how a few whole networks compare with the prediction
@@ -82,7 +82,7 @@ def cases() -> Iterator[tuple[nn.Module, tuple[int, ...]]]:
 
 
 def seconds(module: nn.Module, shape: tuple[int, ...]) -> float:
-    """The lower quartile of the times of a forward pass of a batch of one: the rest waits for other programs."""
+    """The lower quartile of the times of a forward pass of one sample: the rest waits for other programs."""
     x = torch.randn(1, *shape)
     with torch.inference_mode():
         for _ in range(3):
@@ -99,7 +99,7 @@ def seconds(module: nn.Module, shape: tuple[int, ...]) -> float:
 def rows() -> Iterator[tuple[str, str, int, int, float]]:
     """One for each module whose trace is a single operator that nas knows."""
     for module, shape in cases():
-        operators = nas.estimate(module, shape, target="cpu", precision="fp32").operators
+        operators = nas.estimate(module, shape, target="cpu", runtime="eager").operators
         if len(operators) != 1 or not operators[0].known:
             names = ", ".join(operator.name for operator in operators)
             print(f"left out: {module} runs {names}", file=sys.stderr)

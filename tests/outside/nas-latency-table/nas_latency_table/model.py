@@ -13,7 +13,7 @@ from .table import Table, read_table
 PEAK_SHARE = 0.7  # what the best kernels reach of a datasheet's peaks; the table's own host has measured ones
 OTHER_CPU = 2.0  # how much wider the interval is, each way, on a CPU that was not measured
 NOT_IN_TABLE = 4.0  # and for an operator that is priced by its bytes alone
-TRAFFIC_SHARE = 0.5  # of the best bandwidth, for such an operator
+SHARE_OF_BEST = 0.5  # of the best rates, for such an operator
 WATTS = 10.0  # where the target does not say
 
 
@@ -58,26 +58,19 @@ def _priced(
     operator: Operator, target: Target, table: Table, measured_here: bool
 ) -> tuple[OperatorCost, float]:
     """One operator, and the factor of its interval."""
-    factor = _spread() * (1.0 if measured_here else OTHER_CPU)
-    looked_up = (
-        table.latency_us(operator.kind, operator.macs, operator.bytes_moved) if operator.known else None
-    )
-    if looked_up is None:
-        factor *= NOT_IN_TABLE
-        looked_up = table.least_us + operator.bytes_moved / (table.bytes_per_us * TRAFFIC_SHARE)
-        looked_up += 2 * operator.macs / (table.flops_per_us * TRAFFIC_SHARE)
-    arithmetic, traffic = 2 * operator.macs / table.flops_per_us, operator.bytes_moved / table.bytes_per_us
-    compute_bound = arithmetic > traffic
-    if compute_bound:
-        key, reference = "fp32_tflops", table.flops_per_us / 1e6
-    else:
-        key, reference = "memory_bandwidth_gbs", table.bytes_per_us / 1e3
+    figures = target.device.figures
     share = 1.0 if measured_here else PEAK_SHARE
-    slower = reference / (target.device.figures[key].value * share)
-    if arithmetic + traffic < 0.1 * looked_up:
+    arithmetic = 2 * operator.macs / (figures["fp32_tflops"].value * share * 1e6)
+    traffic = operator.bytes_moved / (figures["memory_bandwidth_gbs"].value * share * 1e3)
+    factor = _spread() * (1.0 if measured_here else OTHER_CPU)
+    latency = table.latency_us(operator.kind, arithmetic + traffic) if operator.known else None
+    if latency is None:
+        factor *= NOT_IN_TABLE
+        latency = table.least_us + (arithmetic + traffic) / SHARE_OF_BEST
+    if arithmetic + traffic < 0.1 * latency:
         bound = "launch"
     else:
-        bound = "compute" if compute_bound else "memory"
+        bound = "compute" if arithmetic > traffic else "memory"
     cost = OperatorCost(
         name=operator.name,
         kind=operator.kind,
@@ -85,7 +78,7 @@ def _priced(
         macs=operator.macs,
         flops=operator.flops,
         bytes_moved=operator.bytes_moved,
-        latency_ms=looked_up * slower / 1e3,
+        latency_ms=latency / 1e3,
         bound=bound,
         known=operator.known,
     )

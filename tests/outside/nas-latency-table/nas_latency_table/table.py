@@ -35,7 +35,10 @@ class Curve:
     latency: tuple[float, ...]
 
     def at(self, ideal: float) -> float:
-        """Between two rows on the line through them in logarithms; below the first its latency; above the last in proportion."""
+        """Between two rows on the line through them in logarithms.
+
+        Below the first row its latency, above the last one in proportion.
+        """
         if ideal <= self.ideal[0]:
             return self.latency[0]
         if ideal >= self.ideal[-1]:
@@ -63,10 +66,10 @@ class Table:
         """The time at the best rates of the table, arithmetic and traffic one after the other."""
         return 2 * macs / self.flops_per_us + bytes_moved / self.bytes_per_us
 
-    def latency_us(self, kind: str, macs: float, bytes_moved: float) -> float | None:
-        """What the table says, or None for a kind that it does not hold."""
+    def latency_us(self, kind: str, ideal_us: float) -> float | None:
+        """What the table says of an operator of this ideal time, or None for a kind that it does not hold."""
         curve = self.curves.get(kind)
-        return curve.at(self.ideal_us(macs, bytes_moved)) if curve else None
+        return curve.at(ideal_us) if curve else None
 
     def spread(self) -> float:
         """The factor that holds nine rows of ten when each is predicted from the others of its kind."""
