@@ -105,13 +105,21 @@ def test_queries_and_keys_change_places_with_their_gates() -> None:
     torch.testing.assert_close(swapped(x), mixer(x), rtol=0, atol=1e-12)
 
 
-def test_the_cost_is_linear_in_the_positions() -> None:
+@pytest.mark.parametrize("channel_gate", [False, True])
+def test_the_cost_is_linear_in_the_positions(channel_gate: bool) -> None:
     def macs(side: int) -> int:
         signature = Signature("image", 32, (side, side))
         with torch.device("meta"):
-            return trace(AdditiveMixer(signature, channel_gate=False), signature.shape).macs
+            return trace(AdditiveMixer(signature, channel_gate=channel_gate), signature.shape).macs
 
-    assert macs(16) == 4 * macs(8) == 16 * macs(4)
+    once = 2 * 32**2 * channel_gate  # the gates of q and k see one mean, whatever the size
+    assert macs(16) - once == 4 * (macs(8) - once) == 16 * (macs(4) - once)
+
+
+@pytest.mark.parametrize("name", ["additive_mixer", "cas_vit"])
+@pytest.mark.parametrize(("kernel", "fits"), [(3, True), (4, False), (5, True), (6, False), (7, True)])
+def test_kernels_are_odd(name: str, kernel: int, fits: bool) -> None:
+    assert BLOCKS[name].accepts(MAP, None, 1, {**_defaults(name), "kernel": kernel}) is fits
 
 
 def test_the_block_is_three_residual_branches() -> None:
@@ -160,21 +168,39 @@ def test_the_stem_shares_any_stride(stride: int, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "params", "macs"),
+    ("name", "params", "macs", "published"),
     [
-        ("xs", 3_200_700, 0.554e9),
-        ("s", 5_764_224, 0.923e9),
-        ("m", 12_421_520, 1.874e9),
-        ("t", 21_763_120, 3.579e9),
+        ("xs", 3_200_700, 547_004_968, 0.554e9),
+        ("s", 5_764_224, 912_248_576, 0.923e9),
+        ("m", 12_421_520, 1_859_483_520, 1.874e9),
+        ("t", 21_763_120, 3_557_427_712, 3.579e9),
     ],
 )
-def test_the_published_networks(name: str, params: int, macs: float) -> None:
+def test_the_published_networks(name: str, params: int, macs: int, published: float) -> None:
     network = _network(f"published/cas_vit_{name}")
     with torch.device("meta"):
         module = build(network, BLOCKS)
     assert sum(parameter.numel() for parameter in module.parameters()) == params
-    counted = trace(module.eval(), (3, 224, 224)).macs + norm_operations(module)
-    assert counted == pytest.approx(macs, rel=0.003)
+    assert trace(module.eval(), (3, 224, 224)).macs == macs
+    assert macs + norm_operations(module) == pytest.approx(published, rel=0.003)
+
+
+def test_a_whole_network_is_deployed_without_norms() -> None:
+    torch.manual_seed(0)
+    module = build(_network("published/cas_vit_xs"), BLOCKS).double()
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.momentum = 1.0  # one batch makes the statistics, so that a picture is felt in the scores
+            nn.init.uniform_(part.weight, 0.5, 1.5)
+            nn.init.uniform_(part.bias, -0.5, 0.5)
+    x = numbers(4, 3, 64, 64)
+    with torch.no_grad():
+        module.train()(x)
+        expected = module.eval()(x[:1])
+        assert (module(-x[:1]) - expected).abs().max() > 0.1
+        deployed = fuse(module)
+        torch.testing.assert_close(deployed(x[:1]), expected, rtol=0, atol=1e-10)
+    assert not [part for part in deployed.modules() if isinstance(part, nn.BatchNorm2d)]
 
 
 def norm_operations(module: nn.Module) -> int:
