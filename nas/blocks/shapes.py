@@ -1,8 +1,7 @@
 """Runs operators on the meta device quickly: the shape of an elementwise result needs no decomposition.
 
-torch finds the shapes of many elementwise operators on the meta device by running their decomposition
-in Python,
-which takes milliseconds; a space of networks runs a hundred thousand of them.
+torch finds the shapes of many elementwise operators on the meta device by running their decomposition in
+Python, which takes milliseconds; a space of networks runs a hundred thousand of them.
 """
 
 from __future__ import annotations

@@ -8,14 +8,13 @@ import click
 
 from nas.cli.options import json_option
 from nas.cli.output import print_json
-
-KINDS = ("block", "cost-model", "target", "task", "searcher", "space")
+from nas.plugins.scaffold import KINDS, write_plugin
 
 
 @click.command("new-plugin")
 @click.argument("name")
 @click.option(
-    "--kind", type=click.Choice(KINDS), default="block", show_default=True, help="What it will offer."
+    "--kind", type=click.Choice(tuple(KINDS)), default="block", show_default=True, help="What it will offer."
 )
 @click.option(
     "--into",
@@ -29,8 +28,6 @@ def command(name: str, kind: str, into: Path, as_json: bool) -> None:
 
     It works at once: install it, run its tests, search with it, then change it.
     """
-    from nas.plugins.scaffold import write_plugin
-
     files = write_plugin(name, kind, into)
     root = into / name
     if as_json:

@@ -79,10 +79,7 @@ def cost_problem(cost: object) -> str | None:
             return f"{name} = {value!r:.60}"
         if not math.isfinite(value) or value < 0:
             return f"{name} = {value:g}"
-    if not cost.low_ms <= cost.latency_ms * (1 + ROUNDING) or not cost.latency_ms <= cost.high_ms * (
-        1 + ROUNDING
-    ):
-        return (
-            f"latency_ms = {cost.latency_ms:g} outside low_ms = {cost.low_ms:g} to high_ms = {cost.high_ms:g}"
-        )
+    low, latency, high = cost.low_ms, cost.latency_ms, cost.high_ms
+    if low > latency * (1 + ROUNDING) or latency > high * (1 + ROUNDING):
+        return f"latency_ms = {latency:g} outside low_ms = {low:g} to high_ms = {high:g}"
     return None if cost.kind in KINDS else f"kind = {cost.kind!r:.60}"

@@ -47,13 +47,17 @@ class PluginNeeds:
 
     def meet(self) -> None:
         """Loads the files here where they are not; MissingPluginError names what is not installed here."""
-        here = {_digest(path.read_bytes()) for path in plugin_files() if path.is_file()}
-        missing_files = [file for file in self.files if _digest(file.content) not in here]
-        if missing_files:
-            add_plugin_files([_written(file) for file in missing_files])
-            default_registry.cache_clear()
+        if self.files:
+            self._load_files()
         if self.installed:
             self._check_installed()
+
+    def _load_files(self) -> None:
+        here = {_digest(path.read_bytes()) for path in plugin_files() if path.is_file()}
+        missing = [file for file in self.files if _digest(file.content) not in here]
+        if missing:
+            add_plugin_files([_written(file) for file in missing])
+            default_registry.cache_clear()
 
     def _check_installed(self) -> None:
         plugins = default_registry().manager.plugins

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from nas.errors import PluginError, UnknownNameError
 from nas.plugins.load import load_plugins
@@ -38,7 +38,7 @@ class Names(Mapping[str, T], Generic[T]):
         self._bare: dict[str, None] = {}
         self._found: dict[str, dict[Plugin, T]] = {}
         self.refused: list[str] = []
-        self._plugins = list(dict.fromkeys(plugin for plugin, _ in provided))
+        self._provided = provided
         own = {_name(item): plugin for plugin, item in provided if plugin.distribution == OWN_DISTRIBUTION}
         for plugin, item in provided:
             name = _name(item)
@@ -67,18 +67,11 @@ class Names(Mapping[str, T], Generic[T]):
 
     def entries(self) -> list[tuple[str, Plugin, T]]:
         """Every object with its plugin, by a name that means it alone: bare where that is unique."""
-        return [(self._shortest(plugin, name), plugin, item) for plugin, name, item in self._all()]
+        return [(self._shortest(plugin, _name(item)), plugin, item) for plugin, item in self._provided]
 
     def offered(self) -> list[tuple[Plugin, str]]:
         """Every plugin with each bare name that it provides."""
-        return [(plugin, name) for plugin, name, _ in self._all()]
-
-    def _all(self) -> Iterator[tuple[Plugin, str, T]]:
-        for name in self._bare:
-            distributions = dict.fromkeys(plugin.distribution for plugin in self._plugins)
-            for distribution in distributions:
-                for plugin, item in self._found.get(f"{distribution}/{name}", {}).items():
-                    yield plugin, name, item
+        return [(plugin, _name(item)) for plugin, item in self._provided]
 
     def _shortest(self, plugin: Plugin, name: str) -> str:
         found = self._found.get(name, {})
@@ -116,6 +109,17 @@ def _name(item: object) -> str:
 class Registry:
     """Everything the loaded plugins provide, each kind collected at its first use."""
 
+    KINDS: ClassVar[tuple[str, ...]] = (
+        "blocks",
+        "targets",
+        "cost_models",
+        "spaces",
+        "tasks",
+        "searchers",
+        "exporters",
+        "commands",
+    )
+
     def __init__(self, manager: PluginManager) -> None:
         self.manager = manager
 
@@ -127,9 +131,8 @@ class Registry:
 
     def collect_all(self) -> None:
         """Calls every hook that returns something, so that all that is wrong is known."""
-        for name in vars(type(self)):
-            if isinstance(vars(type(self))[name], cached_property):
-                getattr(self, name)
+        for kind in self.KINDS:
+            getattr(self, kind)
 
     @cached_property
     def blocks(self) -> Names[Block]:

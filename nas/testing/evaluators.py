@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from zlib import crc32
 
+from nas.plugins import Plugin, PluginNeeds
 from nas.search.trial import TrialRequest
 from nas.spaces.architecture import Architecture
 
@@ -73,6 +74,12 @@ def plain_metrics(request: TrialRequest) -> Iterator[Mapping[str, float]]:
     """An evaluator that counts no steps itself."""
     for step in range(request.fidelity):
         yield {"loss": 1.0 / (step + 1)}
+
+
+def lacks_a_plugin(request: TrialRequest) -> Iterator[Mapping[str, float]]:
+    """Needs a package that is installed nowhere."""
+    PluginNeeds.of([Plugin("ghost", "nas_ghost", "nas-ghost", "1.4")]).meet()
+    yield {"loss": 0.0}
 
 
 def refuses(request: TrialRequest) -> Iterator[Mapping[str, float]]:

@@ -7,20 +7,9 @@ from dataclasses import replace
 
 from nas._lazy import resolve
 from nas.costs import Cost, CostModel, Device, Figure, Target, Trace
+from nas.costs.cost import AMOUNTS
 from nas.plugins import Registry, default_registry
 
-AMOUNTS = (
-    "latency_ms",
-    "low_ms",
-    "high_ms",
-    "energy_mj",
-    "peak_memory_bytes",
-    "params",
-    "macs",
-    "bytes_moved",
-    "activation_bytes",
-)
-"""The numbers of a Cost."""
 SPEEDS = (
     "fp32_tflops",
     "tf32_tflops",

@@ -13,9 +13,27 @@ from typing import Any, ClassVar
 
 import pytest
 
+from nas.errors import MissingPluginError
 from nas.search.contracts import Runner
-from nas.search.trial import Decision, Failed, Finished, Lost, Progress, Report, Started, TrialRequest
-from nas.testing.evaluators import ToyEvaluator, make_request, plain_metrics, refuses, whereabouts
+from nas.search.trial import (
+    Decision,
+    Failed,
+    Finished,
+    Lost,
+    Progress,
+    Refused,
+    Report,
+    Started,
+    TrialRequest,
+)
+from nas.testing.evaluators import (
+    ToyEvaluator,
+    lacks_a_plugin,
+    make_request,
+    plain_metrics,
+    refuses,
+    whereabouts,
+)
 
 
 @dataclass
@@ -72,6 +90,8 @@ class ScriptedSource:
             self.requests.append(replace(lost, attempt=lost.attempt + 1))
         if self.hear is not None:
             self.hear(report)
+        if isinstance(report, Refused):
+            raise MissingPluginError(report.reason)
         stops = isinstance(report, Progress) and self.stop.get(report.number) == report.step
         return Decision.STOP if stops else Decision.CONTINUE
 
@@ -241,6 +261,14 @@ class RunnerConformance:
             "RuntimeError: trial 0 refused",
             "RuntimeError: trial 1 refused",
         ], f"the errors are {failures}"
+
+    def test_passes_on_that_a_host_lacks_a_plugin(self, runner: Runner) -> None:
+        """The trial is refused, neither failed nor lost, and the source's answer ends the run."""
+        source = ScriptedSource([make_request(0)])
+        with pytest.raises(MissingPluginError, match=r"on host \S+ the package nas-ghost 1\.4"):
+            runner.run(source, lacks_a_plugin)
+        ends = [report for report in source.reports if isinstance(report, Failed | Lost | Finished)]
+        assert not ends, f"reports {ends}"
 
     def test_a_lost_worker_costs_no_trial(self, runner: Runner, told: ScriptedSource, tmp_path: Path) -> None:
         """A trial whose worker is killed is reported as lost, and goes on from its checkpoint."""

@@ -7,11 +7,11 @@ from torch.nn import functional as F
 
 from nas.blocks import fold_batch_norm
 from nas.spaces.signature import Signature
-from nas_base.activations import activation as make_activation
+from nas_base.convolution import ConvAct, ConvNormAct
 from nas_sparse_ops.masking import active_batch_norm
 
 
-class MaskedConv(nn.Module):
+class MaskedConv(ConvNormAct):
     """Submanifold convolution, batch norm over active positions, activation (SparK, arXiv:2301.03580).
 
     (N, C, H, W) to (N, width, H / stride, W / stride), rounded up. A position whose channels are all exactly
@@ -32,12 +32,8 @@ class MaskedConv(nn.Module):
         kernel: int = 3,
         activation: str = "relu",
     ) -> None:
-        super().__init__()
         outputs = width or signature.channels
-        self.conv = nn.Conv2d(signature.channels, outputs, kernel, stride, kernel // 2, bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
-        self.act = make_activation(activation)
-        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+        super().__init__(signature.channels, outputs, kernel, stride=stride, act=activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolution, norm, activation, at the active positions."""
@@ -50,18 +46,13 @@ class MaskedConv(nn.Module):
         return MaskedConvAct(fold_batch_norm(self.conv, self.norm), self.act)
 
 
-class MaskedConvAct(nn.Module):
+class MaskedConvAct(ConvAct):
     """Convolution with bias and activation at the active positions: the deployed form of `MaskedConv`."""
-
-    def __init__(self, conv: nn.Module, act: nn.Module) -> None:
-        super().__init__()
-        self.conv = conv
-        self.act = act
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolution, activation, zero where there was nothing."""
         assert isinstance(self.conv, nn.Conv2d)
-        return self.act(self.conv(x)) * active_mask(x, self.conv.stride[0])  # type: ignore[no-any-return]
+        return super().forward(x) * active_mask(x, self.conv.stride[0])
 
 
 def active_mask(x: Tensor, stride: int = 1) -> Tensor:

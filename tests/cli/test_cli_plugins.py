@@ -192,7 +192,10 @@ def test_what_comes_next_names_the_file_and_works(run: Callable[..., Outcome], f
     search = "search --space gated.toml --trials 2 --epochs 1 --study s --workers 1"
     said = run(f"{search} --plugin gate_file.py").out
     (export,) = [line.strip() for line in said.splitlines() if "nas export" in line]
-    assert export.endswith("--format onnx --plugin gate_file.py") or "--plugin gate_file.py" in export
+    (resume,) = [line.strip() for line in said.splitlines() if "nas resume" in line]
+    assert "--plugin gate_file.py" in export
+    assert resume == "nas resume s --plugin gate_file.py --trials 4"
+    assert run(f"{resume.removeprefix('nas ')} --workers 1").code == 0
     without = run("export s#0 --format weights")
     assert without.code == 4
     assert f"Add --plugin {folder / 'gate_file.py'}." in without.err

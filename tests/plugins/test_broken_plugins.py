@@ -112,6 +112,7 @@ def installed(tmp_path: Path, nas_process: Callable[..., Outcome]) -> Installed:
         (OFFER.replace("nas_blocks()", "nas_blocks(registry)"), "takes no arguments, not ['registry']"),
         (OFFER.replace("@hookimpl", ""), "implements no hook"),
         ("NAS_API_VERSION = 7\n" + OFFER, "made for plugin API 7; this nas has 1. Upgrade nas"),
+        ("NAS_API_VERSION = 7\n" + OFFER.replace("nas_blocks", "nas_blocks_of_tomorrow"), "plugin API 7"),
         ("NAS_API_VERSION = 0\n" + OFFER, "this nas needs 1 or newer. Upgrade the plugin"),
         ("NAS_API_VERSION = '1'\n" + OFFER, "NAS_API_VERSION is '1'; it must be an integer"),
         (

@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from nas.cli.new_plugin import KINDS as CHOICES
 from nas.cli.new_plugin import command
 from nas.errors import UsageError
 from nas.plugins.scaffold import KINDS, write_plugin
 
 
 def test_the_command_offers_every_kind() -> None:
-    assert set(CHOICES) == set(KINDS)
+    said = CliRunner().invoke(command, ["--help"]).output
+    assert all(kind in said for kind in ("block", "cost-model", "target", "task", "searcher", "space"))
+    assert len(KINDS) == 6
 
 
 @pytest.mark.parametrize("kind", KINDS)

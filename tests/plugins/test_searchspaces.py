@@ -15,7 +15,7 @@ FAMILIES = {
     "group-attention": "nas_group_attention",
     "sparse-ops": "nas_sparse_ops",
 }
-KINDS = ("blocks", "targets", "cost_models", "spaces", "tasks", "searchers", "exporters", "commands")
+KINDS = Registry.KINDS
 
 
 @pytest.fixture(scope="module")

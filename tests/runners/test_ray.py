@@ -8,16 +8,23 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from nas.errors import MissingPluginError, UsageError
-from nas.plugins import Plugin, PluginNeeds
+from nas.plugins import PluginNeeds, default_registry
+from nas.plugins.needs import PluginFile
 from nas.runners import RayRunner
-from nas.search.trial import Failed, Finished, Lost, Progress, Refused, Report, TrialRequest
+from nas.search.loop import StudyLoop
+from nas.search.objective import Objective
+from nas.search.searcher import SearcherSetup
+from nas.search.trial import Failed, Finished, Progress, Report, TrialRequest, TrialState
+from nas.spaces import Space
+from nas.store import Store, StudyRecord
 from nas.testing import RunnerConformance
-from nas.testing.evaluators import ToyEvaluator, make_request, plain_metrics
+from nas.testing.evaluators import ToyEvaluator, lacks_a_plugin, make_request, plain_metrics
 from nas.testing.runner import ScriptedSource
 
 pytestmark = pytest.mark.ray
@@ -75,23 +82,58 @@ class TestRayRunner(RunnerConformance):
         failures = [report for report in source.reports if isinstance(report, Failed)]
         assert [failure.error for failure in failures] == ["ImportError: no plugin of that name here"] * 2
 
-    def test_a_worker_without_a_plugin_refuses_its_trial(self, runner: RayRunner) -> None:
-        def hear(report: Report) -> None:
-            if isinstance(report, Refused):
-                raise MissingPluginError(report.reason)
+    def test_what_a_host_cannot_run_stays_queued_and_runs_another_day(
+        self, runner: RayRunner, tmp_path: Path
+    ) -> None:
+        space = Space.flat({"number": [0, 1, 2, 3]})
+        with Store.open(str(tmp_path / "nas.db")) as store:
+            store.create_study(StudyRecord("s", "{}", "2026-01-01T00:00:00+00:00", "0"))
+            loop = study_loop(space, store)
+            with pytest.raises(MissingPluginError, match=r"trial \d stays queued: on host .* nas-ghost 1\.4"):
+                runner.run(loop, lacks_a_plugin)
+            states = {trial.state for trial in store.trials("s")}
+            assert TrialState.QUEUED in states
+            assert states <= {TrialState.QUEUED, TrialState.RUNNING}
 
-        source = ScriptedSource([make_request(0)], hear=hear)
-        with pytest.raises(MissingPluginError, match=r"on host .* nas-ghost 1\.4 .* is not installed"):
-            runner.run(source, Uninstalled())
-        assert not [report for report in source.reports if isinstance(report, Failed | Lost)]
+            again = study_loop(space, store)
+            again.resume()
+            runner.run(again, plain_metrics)
+            assert [trial.state for trial in store.trials("s")] == [TrialState.FINISHED] * 3
+
+    def test_a_plugin_file_travels_to_workers_that_do_not_have_it(self, runner: RayRunner) -> None:
+        content = OFFER.encode()
+        source = ScriptedSource([make_request(0), make_request(1)])
+        runner.run(source, NeedsFile(PluginNeeds(files=(PluginFile("file_of_a_ray_test.py", content),))))
+        assert "block_of_a_ray_test" not in default_registry().blocks
+        assert source.metrics(0) == source.metrics(1) == {"found": 1.0}
 
 
-class Uninstalled:
-    """An evaluator whose study uses a plugin that no worker has."""
+OFFER = """
+from nas import Block, hookimpl
+
+@hookimpl
+def nas_blocks():
+    return [Block(name="block_of_a_ray_test", role="mixer", domain="image", build="nowhere:Nothing")]
+"""
+
+
+def study_loop(space: Space, store: Store) -> StudyLoop:
+    objectives = (Objective("loss", "min"),)
+    searcher = default_registry().searchers["random"].create(SearcherSetup(space, objectives))
+    return StudyLoop(
+        space=space, searcher=searcher, objectives=objectives, trials=3, fidelity=1, store=store, study="s"
+    )
+
+
+@dataclass(frozen=True)
+class NeedsFile:
+    """An evaluator that looks for a block of a plugin file."""
+
+    needs: PluginNeeds
 
     def __call__(self, request: TrialRequest) -> Iterator[Mapping[str, float]]:
-        PluginNeeds.of([Plugin("ghost", "nas_ghost", "nas-ghost", "1.4")]).meet()
-        yield {}
+        self.needs.meet()
+        yield {"found": float("block_of_a_ray_test" in default_registry().blocks)}
 
 
 class Unloadable:
