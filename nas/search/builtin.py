@@ -10,8 +10,13 @@ _HOME = "nas.search.searchers"
 
 @hookimpl
 def nas_searchers() -> list[SearcherFactory]:
-    """Random search, evolution, and three of Optuna's samplers."""
+    """The model-based search, random and local search, evolution, and three of Optuna's samplers."""
     return [
+        SearcherFactory(
+            "pareto",
+            f"{_HOME}.pareto:Pareto",
+            "a surrogate of what must be learnt, exact known costs, expected hypervolume improvement",
+        ),
         SearcherFactory(
             "random",
             f"{_HOME}.random_search:RandomSearch",
@@ -21,6 +26,9 @@ def nas_searchers() -> list[SearcherFactory]:
             "evolution",
             f"{_HOME}.evolution:Evolution",
             "ageing multi-objective evolution, offspring chosen by known costs",
+        ),
+        SearcherFactory(
+            "local", f"{_HOME}.local:LocalSearch", "the neighbourhood of the front, one decision at a time"
         ),
         SearcherFactory(
             "optuna-nsga2", f"{_HOME}.optuna_search:build_nsga2", "Optuna's NSGA-II in generations of 20"

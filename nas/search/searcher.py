@@ -19,7 +19,8 @@ class SearcherSetup:
     """All a searcher may know before the first trial.
 
     `known` holds the objectives and constrained costs that cost nothing to evaluate, by name; `seed` makes
-    the sequence of suggestions repeatable; `trials` is the budget.
+    the sequence of suggestions repeatable; `trials` is the budget. `proxies` are functions of the same form
+    that may tell something of an unknown objective, more being better, and take a while: zero-cost proxies.
     """
 
     space: Space
@@ -28,6 +29,7 @@ class SearcherSetup:
     constraints: Sequence[Constraint] = ()
     seed: int = 0
     trials: int = 100
+    proxies: Mapping[str, Price] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

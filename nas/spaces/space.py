@@ -211,9 +211,9 @@ class Space:
                     f"not an architecture of space {self.name!r}: it has no decision {name!r}. "
                     f"{suggestion(name, self._columns, 'decision')}"
                 )
-            options = self.decisions[column].options
-            index = next((i for i, known in enumerate(options) if _is_same(known, option)), None)
+            index = self._places[column].get(_key(option))
             if index is None:
+                options = self.decisions[column].options
                 raise SpaceError(
                     f"not an architecture of space {self.name!r}: {name} has the options "
                     f"{', '.join(map(str, options[:8]))}; {option!r} is none of them"
@@ -228,6 +228,11 @@ class Space:
         return vector
 
     @cached_property
+    def _places(self) -> tuple[dict[tuple[bool, Any], int], ...]:
+        """For each decision the index of every option."""
+        return tuple({_key(o): i for i, o in enumerate(d.options)} for d in self.decisions)
+
+    @cached_property
     def _columns(self) -> dict[str, int]:
         return {decision.name: column for column, decision in enumerate(self.decisions)}
 
@@ -236,6 +241,6 @@ def _integers(vector: np.ndarray) -> Values:
     return tuple(vector.tolist())
 
 
-def _is_same(one: Any, other: Any) -> bool:
-    """Equal, where True is not 1."""
-    return one == other and isinstance(one, bool) == isinstance(other, bool)
+def _key(option: Any) -> tuple[bool, Any]:
+    """What an option is found by: True is not 1."""
+    return isinstance(option, bool), option

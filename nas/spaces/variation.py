@@ -87,11 +87,14 @@ class Variation:
         for column in rng.choice(movable, size=min(changes, len(movable)), replace=False).tolist():
             options = len(self._space.decisions[column].options)
             changed[column] = (vector[column] + 1 + int(rng.integers(options - 1))) % options
-        opened = [column for column in range(len(vector)) if column not in set(active)]
+        closed = set(active)
+        opened = [column for column in range(len(vector)) if column not in closed]
         child = self._randomised(tuple(changed), opened, rng)
         return self._space.decode(child) if self._space.is_valid(child) else None
 
     def _randomised(self, vector: Values, columns: list[int], rng: np.random.Generator) -> Values:
+        if not columns:
+            return vector
         limits = np.array([len(self._space.decisions[column].options) for column in columns], dtype=np.int64)
         values = list(vector)
         for column, value in zip(columns, rng.integers(limits).tolist(), strict=True):

@@ -16,7 +16,7 @@ from nas.search.objective import Constraint, Objective
 from nas.search.searcher import SearcherSetup
 from nas.search.trial import TrialRequest, TrialResult, TrialState
 from nas.spaces.architecture import Architecture
-from nas.spaces.decision import Decision
+from nas.spaces.decision import Decision, Slot
 from nas.spaces.space import Space
 
 SEARCHERS = [factory.name for factory in nas_searchers()]
@@ -48,6 +48,7 @@ class BranchSpace:
             Decision("first", values),
             Decision("second", values),
         )
+        self.slots = (Slot("whole", (0, 1, 2)),)
         self._twins = twins
         self._vectors = [
             vector
@@ -65,6 +66,9 @@ class BranchSpace:
     def canonical(self, vector: Sequence[int]) -> np.ndarray:
         depth, first, second = (int(value) for value in vector)
         return np.array([depth, first, second if depth else 0], dtype=np.int64)
+
+    def active(self, vector: Sequence[int]) -> list[int]:
+        return [0, 1, 2] if vector[0] else [0, 1]
 
     def decode(self, vector: Sequence[int]) -> Architecture:
         depth, first, second = (int(value) for value in self.canonical(vector))

@@ -77,7 +77,7 @@ def test_offering_searchers_is_light() -> None:
     assert len({factory.name for factory in nas_searchers()}) == 5
 
 
-@pytest.mark.parametrize("name", ["random", "evolution"])
+@pytest.mark.parametrize("name", ["random", "evolution", "local"])
 def test_our_own_searchers_need_no_optuna(name: str) -> None:
     code = (
         "import nas, sys; nas.search({'x': [0, 1, 2]}, lambda a: a.values()['x'], {'x': 'min'}, "
@@ -179,7 +179,7 @@ def test_everything_proposed_is_of_the_space(name: str, space: Any) -> None:
             searcher.tell([evaluated(architecture, number)])
 
 
-@pytest.mark.parametrize("name", ["random", "evolution"])
+@pytest.mark.parametrize("name", ["pareto", "random", "evolution", "local"])
 def test_our_own_searchers_keep_known_constraints(name: str) -> None:
     searcher = make_searcher(name, flat_space(6, 6, 6), constraints=CONSTRAINED)
     for number in range(40):
@@ -188,7 +188,7 @@ def test_our_own_searchers_keep_known_constraints(name: str) -> None:
         searcher.tell([evaluated(architecture, number)])
 
 
-@pytest.mark.parametrize("name", ["random", "evolution"])
+@pytest.mark.parametrize("name", ["pareto", "random", "evolution", "local"])
 def test_our_own_searchers_end_with_the_space(name: str) -> None:
     searcher = make_searcher(name, flat_space(2, 3))
     found = drive(searcher, 6)

@@ -34,7 +34,7 @@ def spread_design(
     candidates = _allowed(list(pool.values()), pricing, name)
     if not candidates:
         return []
-    candidates += _cheaper(space, pricing, name, min(candidates, key=lambda c: c[1])[0], rng)
+    candidates += cheaper_ones(space, pricing, name, min(candidates, key=lambda c: c[1])[0], rng)
     candidates.sort(key=lambda candidate: (candidate[1], candidate[0].hash))
     costs = log_costs([cost for _, cost in candidates])
     return [candidates[index][0] for index in _spread(costs, count)]
@@ -54,10 +54,11 @@ def _allowed(
     return [(a, v[name]) for a, v in priced if pricing.is_allowed(v) and math.isfinite(v[name])]
 
 
-def _cheaper(
+def cheaper_ones(
     space: Space, pricing: Pricing, name: str, start: Architecture, rng: np.random.Generator
 ) -> list[tuple[Architecture, float]]:
-    """A short descent from the cheapest sample: random ones seldom come near the cheap end of a space."""
+    """A short descent from a cheap architecture, each step with its value: random ones seldom come near the
+    cheap end of a space."""
     found: list[tuple[Architecture, float]] = []
     if space.size() == 1:
         return found
@@ -75,7 +76,7 @@ def _spread(costs: NDArray[np.float64], count: int) -> list[int]:
     """Indices of ascending costs, each the nearest unused one to the next place of the range."""
     chosen: list[int] = []
     free = np.ones(len(costs), dtype=np.bool_)
-    for place in _places(min(count, len(costs))):
+    for place in places(min(count, len(costs))):
         goal = costs[0] + place * (costs[-1] - costs[0])
         distance = np.where(free, np.abs(costs - goal), np.inf)
         index = int(np.argmin(distance))
@@ -84,7 +85,7 @@ def _spread(costs: NDArray[np.float64], count: int) -> list[int]:
     return chosen
 
 
-def _places(count: int) -> list[float]:
+def places(count: int) -> list[float]:
     """0, 1, then halves, quarters, eighths, ... between."""
     places = [0.0, 1.0]
     step = 1

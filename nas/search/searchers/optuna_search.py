@@ -44,7 +44,7 @@ def build_tpe(setup: SearcherSetup) -> OptunaSearch:
 def build_gp(setup: SearcherSetup) -> OptunaSearch:
     """A Gaussian process; random for 10 trials. Raises UsageError where scipy or torch is missing."""
     try:
-        import scipy  # type: ignore[import-untyped] # noqa: F401
+        import scipy  # noqa: F401
 
         return OptunaSearch(setup, "gp")
     except ImportError as error:
@@ -55,7 +55,7 @@ class OptunaSearch:
     """One of Optuna's samplers, a fresh one for each suggestion.
 
     What it proposes depends on the results alone: a fresh sampler takes its seed from their number. Failed
-    trials are told as failed, which every sampler leaves out.
+    trials are told as failed, which every sampler leaves out; a stopped one counts with what it had reached.
     """
 
     def __init__(self, setup: SearcherSetup, kind: str) -> None:
@@ -63,9 +63,12 @@ class OptunaSearch:
             import optuna
 
             ways = optuna.study.StudyDirection
-            directions = [ways.MINIMIZE if o.direction == "min" else ways.MAXIMIZE for o in setup.objectives]
-            self._study = optuna.create_study(directions=directions, sampler=_sampler(kind, 0))
+            self._directions = [
+                ways.MINIMIZE if o.direction == "min" else ways.MAXIMIZE for o in setup.objectives
+            ]
+            self._study = optuna.create_study(directions=self._directions, sampler=_sampler(kind, 0))
         self._optuna = optuna
+        self._results: dict[str, TrialResult] = {}
         self._kind = kind
         self._space = setup.space
         self._seed = setup.seed
@@ -91,8 +94,21 @@ class OptunaSearch:
             for result in results:
                 for trial in self._pending.pop(result.architecture.hash, ()):
                     self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
-            for result in self._turns.new(results):
+            news = self._turns.new(results)
+            met = len(self._results)
+            self._results.update({result.architecture.hash: result for result in news})
+            is_better = len(self._results) < met + len(news)
+            if is_better:
+                self._begin_again()
+                news = sorted(self._results.values(), key=lambda result: result.number)
+            for result in news:
                 self._study.add_trial(self._frozen(result))
+
+    def _begin_again(self) -> None:
+        """A fresh study, after a trial went on or was repeated: Optuna's own cannot change a result."""
+        self._pending.clear()
+        self._complete = 0
+        self._study = self._optuna.create_study(directions=self._directions, sampler=_sampler(self._kind, 0))
 
     def _one(self) -> Architecture | None:
         key = self._turns.next()
@@ -127,7 +143,8 @@ class OptunaSearch:
         states = self._optuna.trial.TrialState
         vector = self._space.encode(result.architecture).tolist()
         params = {d.name: index for d, index in zip(self._space.decisions, vector, strict=True)}
-        if result.state is not TrialState.FINISHED or not all(name in result.values for name in self._names):
+        has_result = result.state in (TrialState.FINISHED, TrialState.STOPPED) and not result.is_hint
+        if not has_result or not all(name in result.values for name in self._names):
             return self._optuna.trial.create_trial(
                 state=states.FAIL, params=params, distributions=self._distributions
             )
