@@ -18,6 +18,7 @@ ITEMS: Mapping[str, str] = {
     "nas_spaces": "nas.spaces.source:SpaceSource",
     "nas_tasks": "nas.training.task:Task",
     "nas_searchers": "nas.search.searcher:SearcherFactory",
+    "nas_proxies": "nas.training.proxy:Proxy",
     "nas_exporters": "nas.export.exporter:Exporter",
     "nas_commands": "nas.cli.command:Command",
 }

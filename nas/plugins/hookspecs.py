@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nas.search.searcher import SearcherFactory
     from nas.search.trial import TrialResult
     from nas.spaces.source import SpaceSource
+    from nas.training.proxy import Proxy
     from nas.training.task import Task
 
 GROUP = "nas"
@@ -58,6 +59,11 @@ def nas_tasks() -> Iterable[Task]:  # type: ignore[empty-body]
 @hookspec
 def nas_searchers() -> Iterable[SearcherFactory]:  # type: ignore[empty-body]
     """Searchers that ``--searcher`` may name."""
+
+
+@hookspec
+def nas_proxies() -> Iterable[Proxy]:  # type: ignore[empty-body]
+    """Scores of untrained networks that ``--proxy`` may name."""
 
 
 @hookspec

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nas.export.exporter import Exporter
     from nas.search.searcher import SearcherFactory
     from nas.spaces.source import SpaceSource
+    from nas.training.proxy import Proxy
     from nas.training.task import Task
 
 T = TypeVar("T")
@@ -116,6 +117,7 @@ class Registry:
         "spaces",
         "tasks",
         "searchers",
+        "proxies",
         "exporters",
         "commands",
     )
@@ -163,6 +165,11 @@ class Registry:
     def searchers(self) -> Names[SearcherFactory]:
         """Searchers."""
         return self._collect("searcher", "nas_searchers")
+
+    @cached_property
+    def proxies(self) -> Names[Proxy]:
+        """Scores of untrained networks."""
+        return self._collect("proxy", "nas_proxies")
 
     @cached_property
     def exporters(self) -> Names[Exporter]:

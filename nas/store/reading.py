@@ -30,6 +30,7 @@ _COLUMNS = (
     trial.c.fidelity,
     trial.c.seed,
     trial.c.attempt,
+    trial.c.last_step,
     trial.c.host,
     trial.c.created,
     trial.c.started,
@@ -66,6 +67,12 @@ def count_states(connection: Connection, study_key: int) -> dict[str, int]:
     )
     counts = {str(state): int(count) for state, count in connection.execute(statement)}
     return {state.value: counts[state.value] for state in TrialState if state.value in counts}
+
+
+def architecture_hashes(connection: Connection, study_key: int) -> dict[int, str]:
+    """Trial number → hash of its architecture."""
+    statement = select(trial.c.number, trial.c.architecture_hash).where(trial.c.study_id == study_key)
+    return {int(number): str(found) for number, found in connection.execute(statement)}
 
 
 def _batches(
@@ -106,6 +113,7 @@ def _records(connection: Connection, statement: Select[Any], study_key: int, nam
             fidelity=row.fidelity,
             seed=row.seed,
             attempt=row.attempt,
+            last_step=row.last_step,
             host=row.host,
             created=row.created,
             started=row.started,
@@ -156,6 +164,20 @@ def read_steps(connection: Connection, key: int) -> list[tuple[int, dict[str, fl
     for step, name, value in connection.execute(statement):
         steps.setdefault(step, {})[name] = value
     return list(steps.items())
+
+
+def read_histories(connection: Connection, study_key: int) -> dict[int, list[tuple[int, dict[str, float]]]]:
+    """Trial number → the metrics of each step from 1 on; trials without a step are left out."""
+    statement = (
+        select(trial.c.number, metric.c.step, metric.c.name, metric.c.value)
+        .join(trial, metric.c.trial_id == trial.c.id)
+        .where(trial.c.study_id == study_key, metric.c.step > 0)
+        .order_by(trial.c.number, metric.c.step, metric.c.name)
+    )
+    found: dict[int, dict[int, dict[str, float]]] = {}
+    for number, step, name, value in connection.execute(statement):
+        found.setdefault(number, {}).setdefault(step, {})[name] = value
+    return {number: list(steps.items()) for number, steps in found.items()}
 
 
 def objective_values(

@@ -25,8 +25,10 @@ class TrialRecord:
     """A trial with its result.
 
     `metrics` holds what was known before the evaluation, overlaid with the last step's numbers; `costs` come
-    without operators. Times are UTC in ISO 8601, None where the trial has not come so far; `seconds` is the
-    duration the runner measured.
+    without operators. `last_step` is the step it has come to, of
+    `fidelity` ones. Times are UTC in ISO 8601, None where the trial has not come so far; `seconds` is the
+    duration the runner measured. A front's trial may stand for several `runs` of its architecture: then
+    `metrics` are their means, and `standard_error` is that of each objective that was measured.
     """
 
     study: str
@@ -36,6 +38,7 @@ class TrialRecord:
     fidelity: int
     seed: int
     attempt: int = 1
+    last_step: int = 0
     host: str | None = None
     created: str = ""
     started: str | None = None
@@ -45,6 +48,8 @@ class TrialRecord:
     traceback: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     costs: tuple[Cost, ...] = ()
+    runs: int = 1
+    standard_error: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 VERSION_TABLE = "nas_version"
 APPLICATION_ID = int.from_bytes(b"nas1", "big")  # marks a SQLite file as ours
 STATES = ("queued", "running", "finished", "stopped", "failed", "infeasible")
@@ -139,6 +139,25 @@ cost = Table(
     ),
     Column("created", Text, nullable=False, doc="When it was stored, UTC, ISO 8601."),
     info={"doc": "What an architecture takes on each target of a study."},
+    sqlite_with_rowid=False,
+)
+
+proxy = Table(
+    "proxy",
+    metadata,
+    # No foreign key: a search also scores networks that it then does not train.
+    Column("architecture_hash", Text, primary_key=True, doc="What is scored, as in architecture.hash."),
+    Column("name", Text, primary_key=True, doc="Name of the proxy."),
+    Column("provider", Text, primary_key=True, doc="The package that provides it, with its version."),
+    Column(
+        "task",
+        Text,
+        primary_key=True,
+        doc="What it was scored on: fingerprint of the data, and smallest map in training.",
+    ),
+    Column("value", Double, nullable=False, doc="A finite number; the proxy says which end is better."),
+    Column("created", Text, nullable=False, doc="When it was stored, UTC, ISO 8601."),
+    info={"doc": "One row for each score of an untrained network; studies share them."},
     sqlite_with_rowid=False,
 )
 

@@ -9,7 +9,7 @@ from nas.costs.cost import Cost
 from nas.plugins.plugin import Plugin
 from nas.search.trial import TrialState
 from nas.spaces.architecture import Architecture
-from nas.store import artifacts, reading, studies, trials
+from nas.store import artifacts, proxies, reading, studies, trials
 from nas.store.records import ArtifactRecord, StudyRecord, TrialRecord
 from nas.store.session import Session
 
@@ -105,7 +105,10 @@ class Store(Session):
     def finish_trial(
         self, study: str, number: int, *, attempt: int, seconds: float, stopped: bool = False
     ) -> None:
-        """Ends a running trial; its last step is its result. `stopped`: before all its steps, on request."""
+        """Ends a running trial; its last step is its result. `stopped`: before all its steps, on request.
+
+        `seconds` is added to what the trial took before it was stopped and promoted.
+        """
         with self._write() as connection:
             key = self._key(connection, study)
             label = f"{study}#{number}"
@@ -135,6 +138,30 @@ class Store(Session):
         """Queues a lost trial again and returns its new attempt; reports of older attempts are refused."""
         with self._write() as connection:
             return trials.requeue_trial(connection, self._key(connection, study), f"{study}#{number}", number)
+
+    def pause_trial(
+        self,
+        study: str,
+        number: int,
+        *,
+        attempt: int,
+        step: int,
+        metrics: Mapping[str, float],
+        seconds: float,
+    ) -> None:
+        """Stores the metrics after a step and ends the trial there as stopped, in one transaction."""
+        with self._write() as connection:
+            at = (connection, self._key(connection, study), f"{study}#{number}", number)
+            trials.record_step(*at, attempt=attempt, step=step, metrics=metrics)
+            trials.finish_trial(*at, attempt=attempt, seconds=seconds, stopped=True)
+
+    def promote_trial(self, study: str, number: int) -> int:
+        """Queues a stopped trial again and returns its new attempt; its steps stay.
+
+        StoreError where the trial is not stopped.
+        """
+        with self._write() as connection:
+            return trials.promote_trial(connection, self._key(connection, study), f"{study}#{number}", number)
 
     # -- trials: reading -----------------------------------------------------------------------------------
 
@@ -172,6 +199,11 @@ class Store(Session):
             key = trials.trial_key(connection, self._key(connection, study), f"{study}#{number}", number)
             return reading.read_steps(connection, key)
 
+    def histories(self, study: str) -> dict[int, list[tuple[int, dict[str, float]]]]:
+        """What `steps` gives, for every trial of a study that has any, by number."""
+        with self._read() as connection:
+            return reading.read_histories(connection, self._key(connection, study))
+
     def objective_values(self, study: str, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Numbers (n,) and values (n, len(names)) of the finished trials, ordered by number.
 
@@ -180,10 +212,31 @@ class Store(Session):
         with self._read() as connection:
             return reading.objective_values(connection, self._key(connection, study), names)
 
+    def architecture_hashes(self, study: str) -> dict[int, str]:
+        """The number of each trial → the hash of its architecture."""
+        with self._read() as connection:
+            return reading.architecture_hashes(connection, self._key(connection, study))
+
     def count_states(self, study: str) -> dict[str, int]:
         """How many trials of a study are in each state; states without any are left out."""
         with self._read() as connection:
             return reading.count_states(connection, self._key(connection, study))
+
+    # -- proxies -------------------------------------------------------------------------------------------
+
+    def record_proxy(self, name: str, provider: str, task: str, values: Mapping[str, float]) -> None:
+        """Stores scores of untrained networks by architecture hash; a newer one replaces the older.
+
+        `provider` is the package that computes them, with its version; `task` what they were computed on.
+        Raises StoreError, and stores none of them, where one is not finite.
+        """
+        with self._write() as connection:
+            proxies.write_values(connection, name, provider, task, values)
+
+    def proxy_values(self, name: str, provider: str, task: str, hashes: Collection[str]) -> dict[str, float]:
+        """The stored scores of these architectures by hash; those that were never scored are left out."""
+        with self._read() as connection:
+            return proxies.read_values(connection, name, provider, task, hashes)
 
     # -- artifacts and plugins -----------------------------------------------------------------------------
 

@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Update,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from nas.costs.cost import Cost
 from nas.errors import StoreError, UsageError
@@ -30,6 +41,7 @@ from nas.store.values import (
 )
 
 RUNNING = (TrialState.RUNNING,)
+STOPPED = (TrialState.STOPPED,)
 OPEN = (TrialState.QUEUED, TrialState.RUNNING)
 
 # Built once: SQLAlchemy finds the compiled form of a known statement several times faster.
@@ -50,6 +62,8 @@ _CHANGE = {
     RUNNING: update(trial).where(*_AT, _ATTEMPT, trial.c.state == literal_column("'running'")),
     OPEN: update(trial).where(*_AT, _ATTEMPT, trial.c.state.in_([literal_column(f"'{s}'") for s in OPEN])),
 }
+# A promoted trial has run before: what it took then counts too.
+_FINISH = _CHANGE[RUNNING].values(seconds=func.coalesce(trial.c.seconds, 0.0) + bindparam("spent"))
 
 
 def add_trial(
@@ -169,8 +183,8 @@ def finish_trial(
     """Ends a running trial with its last step as its result."""
     state = TrialState.STOPPED if stopped else TrialState.FINISHED
     duration = finite(seconds, f"trial {label}: seconds")
-    values = {"state": state.value, "seconds": duration, "finished": now()}
-    _change(connection, study_key, label, number, attempt, RUNNING, values)
+    values = {"state": state.value, "spent": duration, "finished": now()}
+    _change(connection, study_key, label, number, attempt, RUNNING, values, _FINISH)
 
 
 def fail_trial(
@@ -205,6 +219,15 @@ def requeue_trial(connection: Connection, study_key: int, label: str, number: in
     return attempt
 
 
+def promote_trial(connection: Connection, study_key: int, label: str, number: int) -> int:
+    """Queues a stopped trial again; returns its new attempt."""
+    row = _current(connection, study_key, label, number, None, STOPPED)
+    attempt = int(row.attempt) + 1
+    change = {"state": TrialState.QUEUED.value, "attempt": attempt, "host": None, "started": None}
+    connection.execute(_ADVANCE, {"trial_key": row.id, **change, "finished": None})
+    return attempt
+
+
 def trial_key(connection: Connection, study_key: int, label: str, number: int) -> int:
     """The key of a trial; raises UsageError where the study has no such trial."""
     return int(_find(connection, _PRESENT, study_key, label, number).id)
@@ -227,10 +250,12 @@ def _change(
     attempt: int,
     states: tuple[TrialState, ...],
     values: Mapping[str, object],
+    statement: Update | None = None,
 ) -> None:
     """Changes the trial's row where attempt and state allow it; StoreError says why not."""
     where = {"study_key": study_key, "at_number": number, "of_attempt": attempt}
-    if connection.execute(_CHANGE[states], {**where, **values}).rowcount == 0:
+    change = statement if statement is not None else _CHANGE[states]
+    if connection.execute(change, {**where, **values}).rowcount == 0:
         _current(connection, study_key, label, number, attempt, states)
 
 

@@ -8,11 +8,15 @@ if TYPE_CHECKING:
     from nas.training.assembly import assemble
     from nas.training.build import train_form, trained_module, training_module
     from nas.training.evaluator import TrainingEvaluator
+    from nas.training.fixed_batch import proxy_batch
     from nas.training.open import absolute_reference, open_task
+    from nas.training.proxy import Proxy, ProxyBatch
     from nas.training.recipe import Recipe, recipe_from
     from nas.training.task import Task, TaskData
 
 __all__ = [
+    "Proxy",
+    "ProxyBatch",
     "Recipe",
     "Task",
     "TaskData",
@@ -20,6 +24,7 @@ __all__ = [
     "absolute_reference",
     "assemble",
     "open_task",
+    "proxy_batch",
     "recipe_from",
     "train_form",
     "trained_module",
@@ -29,6 +34,8 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
+        "Proxy": "nas.training.proxy",
+        "ProxyBatch": "nas.training.proxy",
         "Recipe": "nas.training.recipe",
         "Task": "nas.training.task",
         "TaskData": "nas.training.task",
@@ -36,6 +43,7 @@ __getattr__ = lazy_exports(
         "absolute_reference": "nas.training.open",
         "assemble": "nas.training.assembly",
         "open_task": "nas.training.open",
+        "proxy_batch": "nas.training.fixed_batch",
         "recipe_from": "nas.training.recipe",
         "train_form": "nas.training.build",
         "trained_module": "nas.training.build",

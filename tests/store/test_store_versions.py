@@ -12,20 +12,21 @@ from sqlalchemy import text
 from nas.errors import StoreError
 from nas.spaces.architecture import Architecture
 from nas.store import Store, StudyRecord, versions
+from nas.store.schema import SCHEMA_VERSION
 
 GOOD = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "PRESENT"
 
 
 def upgrade():
     with op.batch_alter_table("study") as batch:
         batch.add_column(sa.Column("note", sa.Text(), nullable=False, server_default="none"))
     op.create_table("extra", sa.Column("id", sa.Integer(), primary_key=True))
-"""
+""".replace("PRESENT", SCHEMA_VERSION)
 BROKEN = GOOD + '    op.execute("SELECT 1 FROM nowhere")\n'
 
 
@@ -39,12 +40,12 @@ def older(store_url: str, candidate: Callable[[int], Architecture]) -> str:
 
 
 def later_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, migration: str) -> None:
-    """Makes this process the next version of nas, whose schema is 0002."""
+    """Makes this process the next version of nas, whose schema is 9999."""
     folder = tmp_path / "100% new" / "migrations"
     shutil.copytree(versions.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "v0002_next.py").write_text(migration)
+    (folder / "versions" / "v9999_next.py").write_text(migration)
     monkeypatch.setattr(versions, "MIGRATIONS", folder)
-    monkeypatch.setattr(versions, "SCHEMA_VERSION", "0002")
+    monkeypatch.setattr(versions, "SCHEMA_VERSION", "9999")
 
 
 def schema(store: Store) -> tuple[str, set[str]]:
@@ -57,11 +58,13 @@ def test_an_older_store_is_upgraded_when_it_is_opened(
     older: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     later_version(monkeypatch, tmp_path, GOOD)
-    with pytest.raises(StoreError, match="has schema 0001, older than 0002: open it once for writing"):
+    with pytest.raises(
+        StoreError, match=f"has schema {SCHEMA_VERSION}, older than 9999: open it once for writing"
+    ):
         Store.open(older, read_only=True)
     with Store.open(older) as store:
         version, tables = schema(store)
-        assert version == "0002"
+        assert version == "9999"
         assert "extra" in tables
         assert store.study("first").spec == '{"a": 1}'
         assert store.trial("first", 0).metrics == {"latency": 2.0}
@@ -79,7 +82,7 @@ def test_a_failed_upgrade_leaves_the_store_as_it_was(
             Store.open(older)
     with Store.open(older) as store:
         version, tables = schema(store)
-        assert version == "0001"
+        assert version == SCHEMA_VERSION
         assert "extra" not in tables
         assert store.trial("first", 0).metrics == {"latency": 2.0}
 
@@ -90,5 +93,7 @@ def test_the_upgraded_store_is_newer_to_the_old_code(
     with monkeypatch.context() as patched:
         later_version(patched, tmp_path, GOOD)
         Store.open(older).close()
-    with pytest.raises(StoreError, match=r"written by a newer nas: its schema is 0002, nas \S+ knows 0001"):
+    with pytest.raises(
+        StoreError, match=rf"written by a newer nas: its schema is 9999, nas \S+ knows {SCHEMA_VERSION}"
+    ):
         Store.open(older)
