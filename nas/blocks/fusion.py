@@ -12,15 +12,15 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def fuse(module: nn.Module) -> nn.Module:
+def fuse(module: nn.Module, *, in_place: bool = False) -> nn.Module:
     """A copy of a module in its deployed form: in eval mode, merged, with the same output.
 
     Every submodule that has a method ``fused()`` is replaced by what that returns. In what is left, a batch
     norm is folded into the convolution behind which it stands, or into the unpadded one before which it
-    stands, where nothing else reads what is between them. The module that is given stays as it is.
+    stands, where nothing else reads what is between them. The module that is given stays as it is, unless it
+    is used up `in_place`.
     """
-    deployed = copy.deepcopy(module).eval()
-    deployed = _replaced(deployed, {})
+    deployed = _replaced((module if in_place else copy.deepcopy(module)).eval(), {})
     if _has_norms(deployed):
         _fold_norms(deployed)
     return deployed.eval()

@@ -47,13 +47,14 @@ def trace_element(
     precision)."""
     with torch.device("meta"), ShapesOnly():  # type: ignore[no-untyped-call]
         module = build_element(element, signature, blocks, classes)
-    deployed = fuse(module)
+    params = parameter_count(module)
+    deployed = fuse(module, in_place=True)
     shape = signature.shape
     try:
         found = [run_traced(deployed, [(batch, *shape)], precision) for batch, precision in profiles]
     except Exception:
         found = [trace(deployed, shape, batch, precision) for batch, precision in profiles]
-    return [replace(one, params=parameter_count(module)) for one in found]
+    return [replace(one, params=params) for one in found]
 
 
 def _merged(module: nn.Module) -> nn.Module:

@@ -20,11 +20,16 @@ CHUNK = 50
 UNITS: Mapping[str, str] = {"latency": "ms", "energy": "mJ", "peak_memory": "bytes"}
 
 
+class NothingAllowedError(UsageError):
+    """No architecture that was looked at keeps the known constraints."""
+
+
 def find_allowed(space: Space, pricing: Pricing, seed: int) -> list[Architecture]:
     """Some architectures that keep the known constraints; empty where there is no known constraint.
 
     Looks at up to 1,000 architectures: all of a small space, else random ones, then changes of the one that
-    came nearest. Raises UsageError naming the constraint and the nearest value where none keeps them.
+    came nearest. Raises NothingAllowedError naming the constraint and the nearest value where none keeps
+    them.
     """
     if not pricing.constraints:
         return []
@@ -49,7 +54,7 @@ class _Looking:
             allowed = self._look_at(chunk)
             if allowed:
                 return allowed
-        raise UsageError(self._message())
+        raise NothingAllowedError(self._message())
 
     def _listed(self) -> Iterator[list[Architecture]]:
         vectors = list(self._space.enumerate())

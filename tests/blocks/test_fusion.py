@@ -345,3 +345,16 @@ def test_a_part_that_cannot_be_traced_does_not_keep_its_surroundings_from_being_
     torch.testing.assert_close(deployed(x), expected, rtol=1e-10, atol=1e-10)
     left = [name for name, part in deployed.named_modules() if isinstance(part, nn.BatchNorm2d)]
     assert left == ["halves.norm"]
+
+
+def test_a_module_can_be_used_up() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
+    x = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    expected = module(x)
+    kept = fuse(module)
+    assert isinstance(module[1], nn.BatchNorm2d)
+    used = fuse(module, in_place=True)
+    assert used is module
+    assert not isinstance(module[1], nn.BatchNorm2d)
+    assert torch.equal(used(x), kept(x))
+    assert (used(x) - expected).abs().max() < 1e-6
