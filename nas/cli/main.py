@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import signal
 import sys
@@ -15,11 +16,16 @@ from nas import __version__
 from nas.errors import NasError
 
 COMMANDS = {
+    "profile": "Show what a space costs and what of it fits a limit, before a search.",
     "search": "Search a space for networks that are accurate and cheap on a target.",
     "resume": "Go on with a study that was interrupted, or give it more trials.",
+    "import": "Import a study of another program: import optuna URL.",
     "studies": "List the studies of a store.",
     "show": "Show a study's trials, or one trial: STUDY or STUDY#TRIAL.",
     "front": "Show the Pareto front of a study.",
+    "retarget": "Price every trial of a study on other targets: the front there, with no training.",
+    "compare": "Compare studies: how much of the best front each had after so many trials.",
+    "proxies": "Show which zero-cost proxies foretold what training found in a study.",
     "report": "Write a study as one HTML page that opens offline.",
     "export": "Export a trained trial: onnx, exported-program, python or weights.",
     "cost": "Price a trial, an architecture file, a published network or a module on targets.",
@@ -50,6 +56,12 @@ plugin_option = click.option(
 )
 
 
+def _module_name(command: str) -> str:
+    """``new-plugin`` is in ``new_plugin``; a word of Python itself gets an underscore: ``import_``."""
+    name = command.replace("-", "_")
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
 def _with_plugin_option(command: click.Command) -> click.Command:
     """The command with ``--plugin``, which every command takes, before its ``--help``."""
     if not any(parameter.name == "plugin" for parameter in command.params):
@@ -70,7 +82,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of the core, or else of a plugin."""
         if cmd_name in COMMANDS:
-            module = importlib.import_module(f"nas.cli.{cmd_name.replace('-', '_')}")
+            module = importlib.import_module(f"nas.cli.{_module_name(cmd_name)}")
             return _with_plugin_option(module.command)
         if cmd_name.startswith("-"):
             return None

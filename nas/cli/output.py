@@ -107,6 +107,15 @@ def cost_json(cost: Cost) -> dict[str, Any]:
     }
 
 
+def epochs(done: int, wanted: int) -> str:
+    """How far a trial came: ``27``, or ``3/27`` where it did not come to the end.
+
+    >>> epochs(3, 27)
+    '3/27'
+    """
+    return str(wanted) if done == wanted else f"{done}/{wanted}"
+
+
 def trial_json(trial: TrialRecord, targets: Mapping[str, str]) -> dict[str, Any]:
     """A trial as the documented JSON object; `targets` maps the label of a target to its name."""
     return {
@@ -115,6 +124,7 @@ def trial_json(trial: TrialRecord, targets: Mapping[str, str]) -> dict[str, Any]
         "architecture_hash": trial.architecture.hash,
         "architecture": json.loads(trial.architecture.to_json()),
         "epochs": trial.fidelity,
+        "epochs_done": trial.last_step,
         "seed": trial.seed,
         "attempt": trial.attempt,
         "host": trial.host,

@@ -33,13 +33,23 @@ class Progress(Protocol):
 def make_progress(spec: StudySpec, *, slots: int, quiet: bool) -> Progress:
     """A live display on a terminal, one line per trial elsewhere, only warnings where `quiet`."""
     if not quiet:
-        budget = f"{spec.trials} trials of {spec.epochs} epochs on {spec.data}"
+        budget = f"{spec.trials} trials of {_epochs(spec)} on {spec.data}"
         click.echo(f"study {spec.name}: {budget}, {slots} at a time")
         for name, label in zip(spec.target_names, spec.target_labels, strict=True):
             click.echo(f"target {name}: {label}")
     if quiet:
         return Lines(spec, quiet=True)
     return Live(spec) if sys.stdout.isatty() else Lines(spec)
+
+
+def _epochs(spec: StudySpec) -> str:
+    """``27 epochs``, or ``27 epochs with rungs after 3 and 9``."""
+    from nas.search.rungs import rung_steps
+
+    pauses = [str(step) for step in rung_steps(spec.epochs, spec.rungs)[:-1]]
+    *first, last = pauses or [""]
+    listed = f"{', '.join(first)} and {last}" if first else last
+    return f"{spec.epochs} epochs" + (f" with rungs after {listed}" if pauses else "")
 
 
 class Tally:
@@ -49,13 +59,27 @@ class Tally:
         self.spec = spec
         self.ended = 0
         self.begun_with = 0
-        self.results: list[TrialResult] = []
+        self.by_number: dict[int, TrialResult] = {}
         self._begin = time.monotonic()
 
     def add(self, result: TrialResult) -> None:
         """Takes one more ended trial."""
         self.ended += 1
-        self.results.append(result)
+        self.by_number[result.number] = result
+
+    def go_on(self, number: int) -> None:
+        """Takes a stopped trial that goes on, and will end again."""
+        if self.by_number.pop(number, None) is None:
+            self.begun_with -= 1
+        else:
+            self.ended -= 1
+
+    @property
+    def results(self) -> list[TrialResult]:
+        """The architectures whose trials ended in this run, each with the means of its runs."""
+        from nas.search.runs import mean_results
+
+        return mean_results(self.by_number.values(), ())
 
     @property
     def done(self) -> int:
@@ -84,7 +108,7 @@ class Lines(AbstractContextManager["Lines"]):
 
     def hear(self, event: LoopEvent) -> None:
         """Prints a line for an ended trial and for a warning."""
-        from nas.search.events import Notice, Resumed, TrialEnded
+        from nas.search.events import Notice, Resumed, TrialEnded, TrialPromoted
 
         if isinstance(event, Resumed):
             self._tally.begun_with = event.finished
@@ -96,9 +120,10 @@ class Lines(AbstractContextManager["Lines"]):
             self._tally.add(event.result)
             if not self._quiet:
                 tally = self._tally
-                click.echo(
-                    f"[{tally.done}/{tally.spec.trials}] {line(event.result, event.error)}; {tally.pace()}"
-                )
+                shown = line(event.result, event.error, tally.spec.epochs)
+                click.echo(f"[{tally.done}/{tally.spec.trials}] {shown}; {tally.pace()}")
+        elif isinstance(event, TrialPromoted):
+            self._tally.go_on(event.number)
         elif isinstance(event, Notice):
             click.echo(f"note: {event.text}", err=True)
 
@@ -120,7 +145,7 @@ class Live(Lines):
 
     def hear(self, event: LoopEvent) -> None:
         """Keeps what the picture shows up to date."""
-        from nas.search.events import Notice, Resumed, StepDone, TrialEnded, TrialStarted
+        from nas.search.events import Notice, Resumed, StepDone, TrialEnded, TrialPromoted, TrialStarted
 
         if isinstance(event, Resumed):
             self._tally.begun_with = event.finished
@@ -136,6 +161,8 @@ class Live(Lines):
                 self._live.console.print(
                     f"#{event.result.number} failed: {event.error.splitlines()[0]}", markup=False
                 )
+        elif isinstance(event, TrialPromoted):
+            self._tally.go_on(event.number)
         elif isinstance(event, Notice):
             self._live.console.print(f"note: {event.text}", markup=False)
 
@@ -175,12 +202,16 @@ class Live(Lines):
         return Text("\n".join(["front so far:", *rows]) if rows else "")
 
 
-def line(result: TrialResult, error: str | None) -> str:
-    """One trial in one line: ``#7 finished: accuracy 98.1 %, latency 0.142 ms``."""
+def line(result: TrialResult, error: str | None, epochs: int = 0) -> str:
+    """One trial in one line: ``#7 finished: accuracy 98.1 %, latency 0.142 ms``.
+
+    A stopped one says how far it came: ``#8 stopped at epoch 3/27: ...``.
+    """
     if error:
         return f"#{result.number} {result.state}: {error.splitlines()[0]}"
     shown = ", ".join(f"{name} {value_text(name, value)}" for name, value in result.values.items())
-    return f"#{result.number} {result.state}: {shown}"
+    where = f" at epoch {result.fidelity}/{epochs}" if epochs and result.state == "stopped" else ""
+    return f"#{result.number} {result.state}{where}: {shown}"
 
 
 def value_text(name: str, value: float) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nas.cli.output import print_json, trial_json
+from nas.cli.output import print_json
 
 if TYPE_CHECKING:
     from nas.studies import Session
@@ -28,7 +28,29 @@ class RunOptions:
 
 
 def run_session(session: Session, options: RunOptions) -> None:
-    """Runs the session to its end, shows the front and the next commands; Ctrl-C leaves it resumable."""
+    """Runs the session to its end, shows the front and the next commands; Ctrl-C leaves it resumable.
+
+    Where the study has a baseline, that gets its trials too, and the comparison is shown.
+    """
+    from nas.studies import baseline_session
+
+    try:
+        baseline = baseline_session(session)
+        message = _run(session, options)
+        if baseline is not None:
+            _run(baseline, options)
+        _finish(session, options, message)
+    except KeyboardInterrupt:
+        click.echo(
+            f"\nstopped; every finished trial is kept. Go on with: {_command('resume', session)}", err=True
+        )
+        sys.exit(130)
+    finally:
+        session.store.close()
+
+
+def _run(session: Session, options: RunOptions) -> str | None:
+    """Runs one study to its end; returns why it ended before its budget was spent."""
     from nas.cli.progress import make_progress
     from nas.runners import make_runner
 
@@ -39,48 +61,57 @@ def run_session(session: Session, options: RunOptions) -> None:
         gpus_per_trial=options.gpus_per_trial,
     )
     progress = make_progress(session.spec, slots=runner.slots, quiet=options.as_json)
-    try:
-        with progress:
-            loop = session.run(runner, progress.hear)
-        _finish(session, options, loop.message)
-    except KeyboardInterrupt:
-        click.echo(
-            f"\nstopped; every finished trial is kept. Go on with: {_command('resume', session)}", err=True
-        )
-        sys.exit(130)
-    finally:
-        session.store.close()
+    with progress:
+        return session.run(runner, progress.hear).message
 
 
 def _finish(session: Session, options: RunOptions, message: str | None) -> None:
-    from nas.cli.front import print_front
-    from nas.studies.front import study_front, target_names
+    from nas.cli.compare import baseline_json, print_baseline
+    from nas.cli.front import front_json, print_fronts
+    from nas.cli.reused import print_reused, reused_json
+    from nas.studies.front import study_front, target_fronts
 
     spec = session.spec
     front = study_front(session.store, spec)
+    fronts = target_fronts(session.store, spec)
+    reused = session.reused_front(front) if spec.warm_start else None
     if options.as_json:
-        objectives = {o.name: o.direction for o in spec.objectives}
-        trials = [trial_json(trial, target_names(spec)) for trial in front]
-        print_json({"study": spec.name, "objectives": objectives, "front": trials})
+        baseline = baseline_json(session.store, spec)
+        print_json({**front_json(spec, front, fronts), **(reused_json(reused) if reused else {}), **baseline})
     elif front:
         click.echo()
-        print_front(spec, front)
+        print_fronts(spec, front, fronts)
+        if reused is not None:
+            print_reused(reused)
+        print_baseline(session.store, spec)
+        _print_proxies(session)
         _next_steps(session, front[-1].number)
     if message and not options.as_json:
         click.echo(message)
     if not front:
-        click.echo(f"error: no trial finished; '{_command('show', session)}' tells why", err=True)
+        why = f"no trial finished; '{_command('show', session)}' tells why"
+        was_begun = bool(session.store.trials(spec.name))
+        click.echo(f"error: {why if was_begun or not message else message}", err=True)
         sys.exit(1)
+
+
+def _print_proxies(session: Session) -> None:
+    from nas.report.proxies import proxy_lines
+
+    for line in proxy_lines(session.store, session.spec, session.registry):
+        click.echo(f"proxy {line.name} {line.verdict}")
 
 
 def _next_steps(session: Session, number: int) -> None:
     best = f"'{session.spec.name}#{number}'"
+    is_trained = session.artifacts.is_dir()
+    weights = f"; weights in {session.artifacts}" if is_trained else ""
     lines = [
-        f"Stored in {session.store.display_url}; weights in {session.artifacts}",
+        f"Stored in {session.store.display_url}{weights}",
         "Next:",
         f"  {_command('report', session)} -o report.html",
         f"  {_command('show', session, best)}",
-        f"  {_command('export', session, best)} --format onnx",
+        *([f"  {_command('export', session, best)} --format onnx"] if is_trained else []),
         f"  {_command('resume', session)} --trials {2 * session.spec.trials}",
     ]
     click.echo("\n".join(lines))

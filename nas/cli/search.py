@@ -39,17 +39,61 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--searcher",
-    default="evolution",
+    default="pareto",
     show_default=True,
-    help="Who proposes: random, evolution, optuna-nsga2, optuna-tpe, optuna-gp.",
+    help="Who proposes: pareto, evolution, local, random, optuna-nsga2, optuna-tpe, optuna-gp.",
+)
+@click.option(
+    "--baseline",
+    default="",
+    metavar="SEARCHER",
+    help="Give this searcher the same budget, and say whether the search beats it, e.g. random.",
 )
 @click.option("--cost-model", default="roofline", show_default=True, help="Who predicts the costs.")
 @click.option("--trials", type=int, default=24, show_default=True, help="Networks to train.")
 @click.option("--epochs", type=int, default=5, show_default=True, help="Epochs each network is trained.")
+@click.option(
+    "--rungs",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Trials pause so often on the way, the end included; only the best third goes on.",
+)
+@click.option(
+    "--stop-below",
+    type=float,
+    default=0.0,
+    metavar="P",
+    help="Stop a trial whose chance to join the front falls below P, e.g. 0.05. [default: never]",
+)
+@click.option(
+    "--repeats",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Train the best networks up to so often, each time with another seed, for their error bars.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes the suggestions repeatable.")
 @click.option("--study", help="Name of the study. [default: made from space and target]")
 @click.option(
+    "--from",
+    "warm_start",
+    multiple=True,
+    metavar="STUDY",
+    help="Begin with the results of this earlier study of the store; repeatable.",
+)
+@click.option(
     "--recipe", multiple=True, metavar="NAME=VALUE", help="A value of the training recipe; repeatable."
+)
+@click.option(
+    "--proxy",
+    "proxies",
+    multiple=True,
+    metavar="NAME",
+    help="Zero-cost proxy that the search may follow as far as it proves right; repeatable.",
+)
+@click.option(
+    "--force", is_flag=True, help="Search even where no network seen beforehand keeps the constraints."
 )
 @target_options
 @run_options
@@ -79,11 +123,13 @@ def command(
         given.pop("gpus_per_trial"),
         given.pop("as_json"),
     )
-    store, artifacts = given.pop("store"), given.pop("artifacts")
+    store, artifacts, force = given.pop("store"), given.pop("artifacts"), given.pop("force")
     options = _options(context, study_file, {**given, "recipe": parse_recipe(recipe)})
     registry = default_registry()
     spec, space = check_options(options, registry)
-    session = create_session(spec, space, store, registry, artifacts, named=options.study is not None)
+    session = create_session(
+        spec, space, store, registry, artifacts, named=options.study is not None, force=force
+    )
     run_session(session, run)
 
 

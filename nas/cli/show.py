@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nas.cli.options import json_option, split_trial, store_option
-from nas.cli.output import count, duration, latency, print_json, print_table, trial_json
+from nas.cli.output import count, duration, epochs, latency, print_json, print_table, trial_json
 
 if TYPE_CHECKING:
     from nas.search.study import StudySpec
@@ -47,12 +47,16 @@ def _show_study(store: Store, spec: StudySpec, as_json: bool) -> None:
             trial.number,
             trial.state,
             *(f"{trial.metrics[name]:.4g}" if name in trial.metrics else "–" for name in objectives),
+            epochs(trial.last_step, trial.fidelity),
             duration(trial.seconds) if trial.seconds is not None else "–",
             trial.error.splitlines()[0] if trial.error else describe(trial.architecture),
         )
         for trial in trials
     ]
-    print_table((">trial", "state", *(f">{name}" for name in objectives), ">time", "network or error"), rows)
+    print_table(
+        (">trial", "state", *(f">{name}" for name in objectives), ">epochs", ">time", "network or error"),
+        rows,
+    )
 
 
 def _show_trial(store: Store, spec: StudySpec, number: int, as_json: bool) -> None:
@@ -74,7 +78,8 @@ def _show_trial(store: Store, spec: StudySpec, number: int, as_json: bool) -> No
 def _print_trial(trial: TrialRecord) -> None:
     from nas.report.describe import describe
 
-    click.echo(f"{trial.study}#{trial.number}: {trial.state}, {trial.fidelity} epochs, seed {trial.seed}")
+    done = epochs(trial.last_step, trial.fidelity)
+    click.echo(f"{trial.study}#{trial.number}: {trial.state}, epochs {done}, seed {trial.seed}")
     click.echo(f"architecture {trial.architecture.hash[:12]}: {describe(trial.architecture)}")
     for cost in trial.costs:
         click.echo(

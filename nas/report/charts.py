@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nas.report.content import StudyContent
 from nas.report.describe import describe
 from nas.report.scatter import AxisTitle, FrontPoint, Scatter, scatter
+from nas.report.text import clean
 from nas.report.units import Quantity, quantity
 from nas.search.objective import Objective
+from nas.search.per_target import objectives_on, target_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MOST_CHARTS = 4
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One scatter for wide screens and one for narrow ones, of the same points."""
+    """One scatter for wide screens and one for narrow ones, of the same points.
+
+    `heading` names the target whose front is drawn, where each has its own.
+    """
 
     wide: Scatter
     narrow: Scatter
     shown: int
     total: int
+    heading: str = ""
 
 
 def front_charts(content: StudyContent) -> tuple[Chart, ...]:
@@ -31,7 +41,8 @@ def front_charts(content: StudyContent) -> tuple[Chart, ...]:
     objectives = content.spec.objectives
     main = main_objective(objectives)
     others: list[int | None] = [index for index in range(len(objectives)) if index != main]
-    return tuple(_chart(content, main, other) for other in others[:MOST_CHARTS] or [None])
+    most = max(MOST_CHARTS, len(content.fronts))
+    return tuple(_chart(content, main, other) for other in others[:most] or [None])
 
 
 def main_objective(objectives: Sequence[Objective]) -> int:
@@ -46,22 +57,25 @@ def _chart(content: StudyContent, main: int, other: int | None) -> Chart:
         x = AxisTitle(Quantity("trial", "trial"))
     else:
         x = AxisTitle(quantity(objectives[other].name), objectives[other].direction)
-    points = _points(content, main, other, x.quantity, y.quantity)
+    target = None if other is None else target_of(objectives[other].name, content.spec.target_names)
+    front = content.fronts.get(target or "", content.front)
+    points = _points(content, front, main, other, x.quantity, y.quantity)
     total = len(content.numbers)
     title = f"{y.quantity.label} over {x.quantity.label} of {total:,} finished trials of {content.spec.name}"
-    connect = x if len(objectives) == 2 else AxisTitle(x.quantity)
+    heading = f"The front on {clean(target, 60)}" if target in content.fronts and target else ""
+    own = objectives_on(objectives, content.spec.target_names, target) if heading and target else objectives
     pictures = [
-        scatter(points, x, y, width=width, height=height, title=title, connected=connect is x)
+        scatter(points, x, y, width=width, height=height, title=title, connected=len(own) == 2)
         for width, height in ((760, 440), (360, 360))
     ]
-    return Chart(pictures[0], pictures[1], len(points), total)
+    return Chart(pictures[0], pictures[1], len(points), total, heading)
 
 
 def _points(
-    content: StudyContent, main: int, other: int | None, x: Quantity, y: Quantity
+    content: StudyContent, front: np.ndarray, main: int, other: int | None, x: Quantity, y: Quantity
 ) -> list[FrontPoint]:
-    """The thinned trials and all shown members of the front."""
-    on_front = set(content.front.tolist())
+    """The thinned trials and all shown members of a front."""
+    on_front = set(front.tolist())
     positions = (
         sorted({*content.points.tolist(), *on_front}) if len(on_front) <= 1000 else content.points.tolist()
     )

@@ -8,6 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from nas.report.thinning import spread, thin
+from nas.search.per_target import target_of
+from nas.search.runs import Runs, mean_records, study_means
 from nas.search.study import StudySpec
 from nas.search.trial import TrialState
 
@@ -26,9 +28,10 @@ class StudyContent:
 
     `numbers` (n,) and `values` (n, objectives) are those of the finished trials that keep all constraints,
     `minimised` the same values with every objective to be minimised; `front` holds positions in them,
-    cheapest first; `listed` are the numbers of those that the page lists. `points` are positions of the
-    trials that are drawn. `records` are the trials that were read whole, by number. `excluded` finished
-    trials break a constraint.
+    cheapest first, and `fronts` those of each target by its name, where there are several; `listed` are the
+    numbers of those that the page lists. `points` are positions of the trials that are drawn. `records` are
+    the trials that were read whole, by number, `means` the listed ones as the means of their runs, where
+    architectures were trained several times. `excluded` finished trials break a constraint.
     """
 
     record: StudyRecord
@@ -38,10 +41,12 @@ class StudyContent:
     values: np.ndarray
     minimised: np.ndarray
     front: np.ndarray
+    fronts: Mapping[str, np.ndarray]
     listed: tuple[int, ...]
     excluded: int
     points: np.ndarray
     records: Mapping[int, TrialRecord]
+    means: Mapping[int, TrialRecord]
     rows: tuple[int, ...]
     failures: tuple[TrialRecord, ...]
     plugins: tuple[Plugin, ...]
@@ -55,27 +60,28 @@ class StudyContent:
     def front_records(self, limit: int | None = None) -> list[TrialRecord]:
         """The listed members of the front, or `limit` of them, evenly spread, with both ends."""
         chosen = spread(len(self.listed), len(self.listed) if limit is None else limit)
-        return [self.records[self.listed[index]] for index in chosen]
+        numbers = (self.listed[index] for index in chosen)
+        return [self.means.get(number, self.records[number]) for number in numbers]
 
 
 def read_content(store: Store, study: str) -> StudyContent:
     """Reads a study; raises UnknownNameError where the store has none of this name."""
     import numpy as np
 
-    from nas.search.front import non_dominated
-
     record = store.study(study)
     spec = StudySpec.from_json(record.spec)
     states = {str(state): number for state, number in store.count_states(study).items()}
-    numbers, values, excluded = _finished(store, spec)
+    numbers, values, excluded, runs = _finished(store, spec)
     minimised = values * np.array([objective.sign for objective in spec.objectives])
-    best = np.flatnonzero(non_dominated(minimised)) if len(numbers) else np.zeros(0, dtype=np.int64)
-    front = best[np.lexsort((numbers[best], minimised[best, -1]))] if len(best) else best
+    front = _front(numbers, minimised)
+    fronts = _fronts(spec, numbers, minimised)
     points = thin(values, POINTS)
     total = sum(states.values())
     rows = tuple(range(max(0, total - ROWS), total))
     listed = tuple(numbers[front[spread(len(front), FRONT_ROWS)]].tolist())
     wanted = {*rows, *numbers[points].tolist(), *listed}
+    for own in fronts.values():
+        wanted |= set(numbers[own[spread(len(own), FRONT_ROWS)]].tolist())
     records = {trial.number: trial for trial in store.trials(study, numbers=sorted(wanted))}
     failures = store.iterate_trials(study, states=[TrialState.FAILED, TrialState.INFEASIBLE])
     return StudyContent(
@@ -86,10 +92,12 @@ def read_content(store: Store, study: str) -> StudyContent:
         values=values,
         minimised=minimised,
         front=front,
+        fronts=fronts,
         listed=listed,
         excluded=excluded,
         points=points,
         records=records,
+        means={trial.number: trial for trial in mean_records(store, spec, listed, runs)} if runs else {},
         rows=rows,
         failures=tuple(islice(failures, FAILURES)),
         plugins=tuple(store.plugins(study)),
@@ -97,14 +105,40 @@ def read_content(store: Store, study: str) -> StudyContent:
     )
 
 
-def _finished(store: Store, spec: StudySpec) -> tuple[np.ndarray, np.ndarray, int]:
-    """Numbers and objective values of the finished trials that keep the constraints; how many do not."""
+def _front(numbers: np.ndarray, minimised: np.ndarray) -> np.ndarray:
+    """Positions of the trials that no other beats, by their last objective."""
+    import numpy as np
+
+    from nas.search.front import non_dominated
+
+    if not len(numbers):
+        return np.zeros(0, dtype=np.int64)
+    best = np.flatnonzero(non_dominated(minimised))
+    return np.asarray(best[np.lexsort((numbers[best], minimised[best, -1]))])
+
+
+def _fronts(spec: StudySpec, numbers: np.ndarray, minimised: np.ndarray) -> Mapping[str, np.ndarray]:
+    """The front of each target with objectives of its own; nothing where there are not several."""
+    names = [objective.name for objective in spec.objectives]
+    owners = [target_of(name, spec.target_names) for name in names]
+    targets = [target for target in spec.target_names if target in owners]
+    if len(targets) < 2:
+        return {}
+    columns = {t: [i for i, owner in enumerate(owners) if owner in (None, t)] for t in targets}
+    return {target: _front(numbers, minimised[:, own]) for target, own in columns.items()}
+
+
+def _finished(store: Store, spec: StudySpec) -> tuple[np.ndarray, np.ndarray, int, Runs]:
+    """Numbers and objective values of the finished trials that keep the constraints; how many do not.
+
+    Where architectures were trained several times each stands once, with the means of its runs.
+    """
     import numpy as np
 
     names = list(dict.fromkeys([o.name for o in spec.objectives] + [c.name for c in spec.constraints]))
-    numbers, values = store.objective_values(spec.name, names)
+    numbers, values, runs = study_means(store, spec, names)
     allowed = np.ones(len(numbers), dtype=bool)
     for constraint in spec.constraints:
         column = values[:, names.index(constraint.name)]
         allowed &= column <= constraint.limit if constraint.operator == "<=" else column >= constraint.limit
-    return numbers[allowed], values[allowed][:, : len(spec.objectives)], int((~allowed).sum())
+    return numbers[allowed], values[allowed][:, : len(spec.objectives)], int((~allowed).sum()), runs

@@ -31,9 +31,18 @@ def write_report(store: Store, study: str, path: Path, registry: Registry) -> Pa
 
 def report_html(store: Store, study: str, registry: Registry) -> str:
     """The page as text."""
+    from nas.report.compare_page import baseline_section
     from nas.report.content import read_content
+    from nas.report.proxies import proxy_lines
     from nas.report.scatter import TIP_WIDTH
     from nas.report.sections import build_page
 
-    page = build_page(read_content(store, study), registry)
-    return render("report.html", page=page, tip_width=TIP_WIDTH)
+    content = read_content(store, study)
+    page = build_page(content, registry)
+    return render(
+        "report.html",
+        page=page,
+        baseline=baseline_section(store, content.spec),
+        proxies=proxy_lines(store, content.spec, registry),
+        tip_width=TIP_WIDTH,
+    )

@@ -102,6 +102,7 @@ def command(spec: StudySpec, location: str) -> str:
         "--epochs",
         str(spec.epochs),
     ]
+    words += ["--baseline", spec.baseline] if spec.baseline else []
     words += ["--seed", str(spec.seed), "--study", spec.name, "--store", location]
     return shlex.join(words)
 

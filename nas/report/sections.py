@@ -53,6 +53,7 @@ class Page:
     message: str
     tiles: tuple[Tile, ...]
     charts: tuple[Chart, ...]
+    has_fronts: bool
     front: FrontTable
     front_total: int
     progress: tuple[CoverageChart, ...]
@@ -79,6 +80,7 @@ def build_page(content: StudyContent, registry: Registry) -> Page:
         message=_message(content),
         tiles=_tiles(content),
         charts=front_charts(content),
+        has_fronts=bool(content.fronts),
         front=front_table(content),
         front_total=len(content.front),
         progress=_progress(steps),
@@ -123,6 +125,10 @@ def _tiles(content: StudyContent) -> tuple[Tile, ...]:
         tiles.append(Tile(f"{content.excluded:,}", "break a constraint"))
     if len(content.numbers):
         tiles.append(Tile(f"{len(content.front):,}", "on the front"))
+        tiles += [
+            Tile(f"{len(own):,}", f"on the front of {clean(target, 40)}")
+            for target, own in content.fronts.items()
+        ]
         for column, objective in enumerate(spec.objectives):
             shown = quantity(objective.name)
             best = float(content.minimised[:, column].min()) * objective.sign
@@ -140,11 +146,12 @@ def _cards(
     cards = []
     for trial in members:
         network = trial.architecture.network
-        shown = [(quantity(o.name), trial.metrics.get(o.name)) for o in content.spec.objectives]
+        names = [o.name for o in content.spec.objectives if o.name in trial.metrics]
+        shown = [(quantity(n), trial.metrics[n], trial.standard_error.get(n)) for n in names]
         cards.append(
             NetworkCard(
                 number=trial.number,
-                figures=", ".join(f"{q.label} {q.shown(v)}" for q, v in shown if v is not None),
+                figures=", ".join(f"{q.label} {q.with_error(v, error)}" for q, v, error in shown),
                 summary=describe(trial.architecture),
                 hash=trial.architecture.hash,
                 stages=() if network is None else draw(network, registry.blocks, colours),

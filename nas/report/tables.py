@@ -90,11 +90,14 @@ def front_table(content: StudyContent) -> FrontTable:
         plain = ["accuracy", *plain]
     columns = [quantity(name).label for name in plain]
     columns += [f"latency on {clean(name, 40)}" for name in names.values()] + ["params", "MACs"]
+    if content.fronts:
+        columns = ["front of", *columns]
     cards = {trial.number for trial in content.front_records(NETWORKS)}
     rows = []
     for trial in content.front_records():
         costs = {cost.target: cost for cost in trial.costs}
-        cells = [_metric(trial.metrics, name) for name in plain]
+        cells = [_fronts_of(content, trial.number)] if content.fronts else []
+        cells += [_mean(trial, name) for name in plain]
         cells += [_latency(costs.get(label)) for label in names]
         any_cost = trial.costs[0] if trial.costs else None
         cells += (
@@ -109,8 +112,22 @@ def target_names(spec: StudySpec) -> Mapping[str, str]:
     return dict(zip(spec.target_labels, spec.target_names, strict=False))
 
 
+def _fronts_of(content: StudyContent, number: int) -> Cell:
+    """The targets on whose front a trial stands; none where it is a compromise between them."""
+    names = [target for target, own in content.fronts.items() if number in content.numbers[own]]
+    return Cell(clean(", ".join(names), 120) or "–")
+
+
 def _metric(metrics: Mapping[str, float], name: str) -> Cell:
     return Cell(quantity(name).shown(metrics[name])) if name in metrics else Cell("–")
+
+
+def _mean(trial: TrialRecord, name: str) -> Cell:
+    """A metric of a member of the front; with its standard error where it is a mean of several runs."""
+    error = trial.standard_error.get(name)
+    if error is None:
+        return _metric(trial.metrics, name)
+    return Cell(quantity(name).with_error(trial.metrics[name], error), f"mean of {trial.runs} runs")
 
 
 def _latency(cost: Cost | None) -> Cell:

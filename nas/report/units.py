@@ -33,6 +33,14 @@ class Quantity:
             return count(value)
         return f"{three_digits(value * self.scale)} {self.unit}".rstrip()
 
+    def with_error(self, value: float, error: float | None) -> str:
+        """A value, and its standard error where it is the mean of several runs: ``98.14 ± 0.30 %``."""
+        if error is None:
+            return self.shown(value)
+        if self.unit == "%":
+            return f"{value * self.scale:.2f} ± {error * self.scale:.2f} %"
+        return f"{self.shown(value)} ± {self.shown(error)}"
+
 
 _UNITS = {
     "accuracy": ("%", 100.0),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas.plugins.registry import Registry
     from nas.search.contracts import Runner
+    from nas.search.earlier import Given
     from nas.search.events import LoopEvent
     from nas.search.objective import Constraint
     from nas.search.result import SearchResult
@@ -23,16 +24,20 @@ def search(
     *,
     known: Mapping[str, Callable[[Any], Any]] | None = None,
     constraints: Sequence[str | Constraint] = (),
-    searcher: str = "evolution",
+    searcher: str = "pareto",
     trials: int = 100,
     seed: int = 0,
     fidelity: int = 1,
+    rungs: int = 1,
+    stop_below: float = 0.0,
+    repeats: int = 1,
     runner: Runner | None = None,
     store: Store | str | Path | None = None,
     study: str | None = None,
     directory: str | Path | None = None,
     registry: Registry | None = None,
     listener: Callable[[LoopEvent], None] | None = None,
+    warm_start: Given = (),
 ) -> SearchResult:
     """Searches a space for the architectures that no other one beats.
 
@@ -41,9 +46,17 @@ def search(
     or yields them step by step; where its argument is called ``request`` it gets the whole TrialRequest.
     `objectives` maps names to ``"min"`` or ``"max"``. `known` holds the objectives and constrained costs that
     need no evaluation: functions of an architecture, or of a sequence of them. `constraints` are texts such
-    as ``"latency<=2"``. `fidelity` is the number of steps of a trial. `runner` is where trials run (here, one
-    after the other). With a `store` everything is kept under the name `study` (``search``), and the same call
-    goes on where the last one ended.
+    as ``"latency<=2"``. `fidelity` is the number of steps of a trial; with several `rungs` it pauses on the
+    way (27 steps and 3 rungs: after 3 and 9), and only the best third goes on. A trial whose chance to join
+    the front falls below `stop_below` is stopped. With `repeats` the best architectures are evaluated up to
+    so often, each time with another seed, and count with their means: see `runs` and `standard_error` of the
+    results on the front. `runner` is where trials run (here, one after the other). With a `store` everything
+    is kept under the name `study` (``search``), and the same call goes on where the last one ended.
+
+    `warm_start` are results of earlier searches: a SearchResult, TrialResults, or names of studies in the
+    `store`, also imported ones. What is of this space is told to the searcher first, with `known` objectives
+    priced afresh. Results of the same `fidelity` are never evaluated again and stand on the front, marked by
+    their `source`; others only guide the searcher. That `evaluate` is the same as then is not checked.
 
     Raises InputError for settings that cannot work, TrialError where a known objective fails; an evaluation
     that fails is a failed trial.
@@ -64,6 +77,10 @@ def search(
         trials=trials,
         seed=seed,
         fidelity=fidelity,
+        rungs=rungs,
+        stop_below=stop_below,
+        repeats=repeats,
         registry=registry,
+        given=warm_start,
     )
     return call.run(runner=runner, store=store, study=study, directory=directory, listener=listener)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import UsageError
 from nas.search.contracts import Price, Runner
-from nas.search.events import LoopEvent
+from nas.search.earlier import Earlier, Given
+from nas.search.events import LoopEvent, Notice
 from nas.search.feasibility import find_allowed
 from nas.search.functions import FunctionEvaluator, make_evaluator
 from nas.search.inprocess import run_in_process
@@ -19,9 +20,12 @@ from nas.search.journal import Journal
 from nas.search.loop import StudyLoop, check_settings
 from nas.search.objective import Constraint, Objective
 from nas.search.prices import FunctionPrice, Pricing
+from nas.search.repeats import check_repeats
 from nas.search.result import SearchResult, result_of
+from nas.search.rungs import check_pacing
 from nas.search.searcher import SearcherFactory, SearcherSetup
 from nas.search.study import StudySpec
+from nas.search.warm_start import WarmStart, join, warm_start
 from nas.spaces.space import Space
 
 if TYPE_CHECKING:
@@ -44,6 +48,10 @@ class SearchCall:
     trials: int
     seed: int
     fidelity: int
+    rungs: int = 1
+    stop_below: float = 0.0
+    repeats: int = 1
+    earlier: Earlier = field(default_factory=Earlier)
 
     @classmethod
     def check(
@@ -58,7 +66,11 @@ class SearchCall:
         trials: int,
         seed: int,
         fidelity: int,
+        rungs: int = 1,
+        stop_below: float = 0.0,
+        repeats: int = 1,
         registry: Registry | None,
+        given: Given = (),
     ) -> SearchCall:
         """The call of these settings; raises InputError where they cannot work."""
         from nas.plugins.registry import default_registry
@@ -69,6 +81,8 @@ class SearchCall:
             raise UsageError(f"seed must be a whole number of at least 0, not {seed!r}")
         goals = tuple(Objective(name, direction) for name, direction in objectives.items())
         check_settings(goals, trials=trials, fidelity=fidelity)
+        check_pacing(fidelity, rungs, stop_below)
+        check_repeats(repeats, rungs)
         registry = registry if registry is not None else default_registry()
         limits = tuple(Constraint.parse(c) if isinstance(c, str) else c for c in _listed(constraints))
         names = dict.fromkeys([*(o.name for o in goals), *(c.name for c in limits)])
@@ -82,6 +96,10 @@ class SearchCall:
             trials=trials,
             seed=seed,
             fidelity=fidelity,
+            rungs=rungs,
+            stop_below=stop_below,
+            repeats=repeats,
+            earlier=Earlier.of(given),
         )
 
     def run(
@@ -97,8 +115,8 @@ class SearchCall:
         folder = Path(directory).absolute() if directory is not None else None
         # Before anything is written; the loop looks again, since it may be resumed without this call.
         find_allowed(self.space, Pricing(self.known, self.constraints), self.seed)
-        with self._journal(store, study) as (journal, name):
-            loop = self._loop(journal, name, folder, listener)
+        with self._journal(store, study, listener) as (journal, name, earlier):
+            loop = self._loop(journal, name, folder, listener, earlier)
             loop.resume()
             if runner is None:
                 run_in_process(loop, self.evaluator)
@@ -112,6 +130,7 @@ class SearchCall:
         study: str | None,
         directory: Path | None,
         listener: Callable[[LoopEvent], None] | None,
+        earlier: WarmStart,
     ) -> StudyLoop:
         setup = SearcherSetup(
             self.space, self.objectives, self.known, self.constraints, self.seed, self.trials
@@ -125,28 +144,57 @@ class SearchCall:
             trials=self.trials,
             fidelity=self.fidelity,
             seed=self.seed,
+            rungs=self.rungs,
+            stop_below=self.stop_below,
+            repeats=self.repeats,
             store=journal,
             study=study,
             directory=directory,
             listener=listener,
+            earlier=earlier.all,
         )
+
+    def _warm_start(
+        self,
+        store: Store | None,
+        named: tuple[tuple[str, str], ...],
+        listener: Callable[[LoopEvent], None] | None,
+    ) -> WarmStart:
+        """What earlier results are worth here; UsageError where a source has none."""
+        pricing = Pricing(self.known, self.constraints)
+        wanted = [o.name for o in self.objectives] + [c.name for c in self.constraints]
+        parts = []
+        for source, results in self.earlier.sources(store, named, self.fidelity).items():
+            found = warm_start(results, self.space, pricing, wanted, self.fidelity)
+            if not found.all:
+                raise UsageError(f"warm_start: {found.describe(source)}. {found.reason}".strip())
+            if listener is not None:
+                listener(Notice(found.describe(source)))
+            parts.append(found)
+        return join(parts)
 
     @contextmanager
     def _journal(
-        self, store: Store | str | Path | None, study: str | None
-    ) -> Iterator[tuple[Journal | None, str | None]]:
+        self,
+        store: Store | str | Path | None,
+        study: str | None,
+        listener: Callable[[LoopEvent], None] | None,
+    ) -> Iterator[tuple[Journal | None, str | None, WarmStart]]:
         """The store, with the study in it and claimed; nothing where there is no store."""
         if store is None:
-            yield None, study
+            yield None, study, self._warm_start(None, self.earlier.named(None, None), listener)
             return
         from nas.store.store import Store
 
         spec = self._spec(study or DEFAULT_STUDY)
-        opened = store if isinstance(store, Store) else Store.open(store)
+        opened = store if isinstance(store, Store) else Store.open(store, create=not self.earlier.studies)
         try:
             with opened.claim_study(spec.name):
-                _keep_spec(opened, spec)
-                yield opened, spec.name
+                stored = _stored_spec(opened, spec.name)
+                spec = replace(spec, warm_start=self.earlier.named(opened, stored))
+                earlier = self._warm_start(opened, spec.warm_start, listener)
+                _keep_spec(opened, spec, stored)
+                yield opened, spec.name, earlier
         finally:
             if opened is not store:
                 opened.close()
@@ -165,17 +213,26 @@ class SearchCall:
             trials=self.trials,
             epochs=self.fidelity,
             seed=self.seed,
+            rungs=self.rungs,
+            stop_below=self.stop_below,
+            repeats=self.repeats,
         )
 
 
-def _keep_spec(store: Store, spec: StudySpec) -> None:
+def _stored_spec(store: Store, name: str) -> StudySpec | None:
+    """The settings of a study; None where there is none of this name."""
+    found = (record.spec for record in store.studies() if record.name == name)
+    text = next(found, None)
+    return None if text is None else StudySpec.from_json(text)
+
+
+def _keep_spec(store: Store, spec: StudySpec, stored: StudySpec | None) -> None:
     """Creates the study, or goes on with one of equal settings; UsageError shows how they differ."""
     from nas.store.records import StudyRecord
 
-    if spec.name not in {record.name for record in store.studies()}:
+    if stored is None:
         store.create_study(StudyRecord(spec.name, spec.to_json()))
         return
-    stored = StudySpec.from_json(store.study(spec.name).spec)
     differences = stored.differences(spec)
     if differences:
         raise UsageError(

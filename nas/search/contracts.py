@@ -12,7 +12,8 @@ Evaluator = Callable[[TrialRequest], Iterator[Mapping[str, float]]]
 """Runs one trial: yields the metrics after each step (`fidelity` of them), and can be closed to stop.
 
 It must be picklable to run on Ray. Where `request.directory` holds a checkpoint of the same trial it goes on
-from there, and yields only the steps that are left. Its result depends on the request alone.
+from there, and yields only the steps that are left. A study with rungs closes it after a step and may call it
+again: a checkpoint has to be complete before its step is yielded. Its result depends on the request alone.
 """
 
 Price = Callable[[Sequence[Architecture]], Sequence[float]]
@@ -28,7 +29,11 @@ class Searcher(Protocol):
         ...
 
     def tell(self, results: Sequence[TrialResult]) -> None:
-        """Learns from finished and failed trials; also called with all stored ones on resume."""
+        """Learns from finished and failed trials; also called with all stored ones on resume.
+
+        A stopped trial is told with the values and fidelity it reached, and again when it went on and ended.
+        On resume only its last result is told.
+        """
         ...
 
 

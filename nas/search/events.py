@@ -45,10 +45,19 @@ class TrialEnded:
 
 
 @dataclass(frozen=True)
+class TrialPromoted:
+    """A trial that had ended as stopped at `step` goes on, to step `until`; it will end again."""
+
+    number: int
+    step: int
+    until: int
+
+
+@dataclass(frozen=True)
 class Notice:
     """One line that a user should read, such as a lost trial that runs again."""
 
     text: str
 
 
-LoopEvent = Resumed | TrialStarted | StepDone | TrialEnded | Notice
+LoopEvent = Resumed | TrialStarted | StepDone | TrialEnded | TrialPromoted | Notice

@@ -31,6 +31,8 @@ class StoredTrial(Protocol):
     @property
     def attempt(self) -> int: ...
     @property
+    def last_step(self) -> int: ...
+    @property
     def error(self) -> str | None: ...
     @property
     def metrics(self) -> Mapping[str, float]: ...
@@ -65,7 +67,24 @@ class Journal(Protocol):
     def finish_trial(
         self, study: str, number: int, *, attempt: int, seconds: float, stopped: bool = False
     ) -> None:
-        """Ends a trial with its last step as its result."""
+        """Ends a trial with its last step as its result; its duration is added to that before a pause."""
+        ...
+
+    def pause_trial(
+        self,
+        study: str,
+        number: int,
+        *,
+        attempt: int,
+        step: int,
+        metrics: Mapping[str, float],
+        seconds: float,
+    ) -> None:
+        """Keeps the metrics of a step and ends the trial there as stopped, both or neither."""
+        ...
+
+    def promote_trial(self, study: str, number: int) -> int:
+        """Queues a stopped trial again, to go on where it stopped; returns its new attempt."""
         ...
 
     def fail_trial(
@@ -89,6 +108,10 @@ class Journal(Protocol):
         """All trials by number."""
         ...
 
+    def histories(self, study: str) -> Mapping[int, Sequence[tuple[int, Mapping[str, float]]]]:
+        """The steps of each trial with their metrics, in order; trials without any may be left out."""
+        ...
+
 
 @dataclass(frozen=True)
 class MemoryTrial:
@@ -103,12 +126,17 @@ class MemoryTrial:
     error: str | None = None
     traceback: str = ""
     known: Mapping[str, float] = field(default_factory=dict)
-    last: Mapping[str, float] = field(default_factory=dict)
+    steps: tuple[tuple[int, Mapping[str, float]], ...] = ()
+
+    @property
+    def last_step(self) -> int:
+        """The last step recorded; 0 before the first one."""
+        return self.steps[-1][0] if self.steps else 0
 
     @property
     def metrics(self) -> Mapping[str, float]:
         """The known values overlaid with the last step's."""
-        return {**self.known, **self.last}
+        return {**self.known, **(self.steps[-1][1] if self.steps else {})}
 
 
 class MemoryJournal:
@@ -145,8 +173,9 @@ class MemoryJournal:
     def record_step(
         self, study: str, number: int, *, attempt: int, step: int, metrics: Mapping[str, float]
     ) -> None:
-        """Keeps the metrics of the last step alone."""
-        self._change(study, number, attempt, last=dict(metrics))
+        """Keeps the metrics of a step; later ones of an earlier attempt go."""
+        before = tuple(item for item in self._trial(study, number).steps if item[0] < step)
+        self._change(study, number, attempt, steps=(*before, (step, dict(metrics))))
 
     def finish_trial(
         self, study: str, number: int, *, attempt: int, seconds: float, stopped: bool = False
@@ -173,9 +202,36 @@ class MemoryJournal:
         self._change(study, number, attempt, state=TrialState.QUEUED, attempt=attempt + 1)
         return attempt + 1
 
+    def pause_trial(
+        self,
+        study: str,
+        number: int,
+        *,
+        attempt: int,
+        step: int,
+        metrics: Mapping[str, float],
+        seconds: float,
+    ) -> None:
+        """Keeps the metrics of a step and ends the trial there as stopped."""
+        self.record_step(study, number, attempt=attempt, step=step, metrics=metrics)
+        self.finish_trial(study, number, attempt=attempt, seconds=seconds, stopped=True)
+
+    def promote_trial(self, study: str, number: int) -> int:
+        """Queues a stopped trial again; returns its new attempt."""
+        trial = self._trial(study, number)
+        if trial.state is not TrialState.STOPPED:
+            raise StoreError(f"trial {study}#{number} is {trial.state}, not stopped: the change is refused")
+        again = replace(trial, state=TrialState.QUEUED, attempt=trial.attempt + 1)
+        self._studies[study][number] = again
+        return again.attempt
+
     def trials(self, study: str) -> Sequence[MemoryTrial]:
         """All trials by number."""
         return tuple(self._studies.get(study, ()))
+
+    def histories(self, study: str) -> Mapping[int, Sequence[tuple[int, Mapping[str, float]]]]:
+        """The steps of each trial with their metrics, in order."""
+        return {trial.number: trial.steps for trial in self.trials(study)}
 
     def _trial(self, study: str, number: int) -> MemoryTrial:
         trials = self._studies.get(study, [])

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas.search.contracts import Searcher
-from nas.search.feasibility import find_allowed
+from nas.search.feasibility import NothingAllowedError, find_allowed
 from nas.search.front import front_of
 from nas.search.ledger import Ledger
 from nas.search.novelty import Novelty
 from nas.search.prices import Pricing
+from nas.search.repeats import Repeats
 from nas.search.trial import TrialResult, TrialState
 
 if TYPE_CHECKING:
@@ -33,17 +34,32 @@ class Candidate:
 class Proposer:
     """Asks the searcher for one architecture at a time, since each result may change its mind.
 
-    A suggestion the study has met is answered with its stored result, one that breaks a known constraint with
-    an infeasible one; after too many of those in a row a new architecture is found without the searcher.
+    A suggestion the study has met is repeated where that is allowed, else answered with its stored result,
+    one that breaks a known constraint with an infeasible one; after too many of those in a row a new
+    architecture is found without the searcher.
+    With `force` it goes on where none that keeps the known constraints was seen beforehand.
     """
 
-    def __init__(self, space: Space, searcher: Searcher, pricing: Pricing, ledger: Ledger, seed: int) -> None:
+    def __init__(
+        self,
+        space: Space,
+        searcher: Searcher,
+        pricing: Pricing,
+        ledger: Ledger,
+        seed: int,
+        *,
+        force: bool = False,
+        repeats: Repeats | None = None,
+    ) -> None:
         self._space = space
         self._searcher = searcher
         self._pricing = pricing
         self._ledger = ledger
         self._seed = seed
         self._novelty = Novelty(space, pricing, seed)
+        self._force = force
+        self._repeats = repeats if repeats is not None else Repeats(ledger)
+        self._doubt: str | None = None
         self._allowed: list[Architecture] | None = None
         self._dropped: set[str] = set()
         self.message: str | None = None
@@ -54,14 +70,39 @@ class Proposer:
         return len(self._dropped)
 
     def prepare(self) -> None:
-        """Makes sure that the known constraints can be kept at all; raises UsageError where they cannot."""
-        if self._allowed is None:
+        """Makes sure that the known constraints can be kept at all.
+
+        Raises NothingAllowedError where they cannot, unless forced, or a trial of the study already does.
+        """
+        if self._allowed is not None:
+            return
+        try:
             self._allowed = find_allowed(self._space, self._pricing, self._seed)
+        except NothingAllowedError as error:
+            if not self._force and not len(self._ledger):
+                raise
+            self._allowed, self._doubt = [], str(error)
 
     def propose(self) -> Candidate | None:
-        """The next candidate; None where nothing new is left, and `message` says so."""
-        self.prepare()
-        return self._ask() or self._find()
+        """The next candidate; None where nothing new is left, and `message` says so.
+
+        It may be a repeat: where one is due, where the searcher suggests it, and where nothing new is left.
+        """
+        due = self._repeats.due()
+        if due is not None:
+            return self._repeat(due)
+        if self.message is None:
+            self.prepare()
+            found = self._ask() or self._find()
+            if found is not None:
+                return found
+        best = self._repeats.best()
+        return None if best is None else self._repeat(best)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing new is left, and nothing to repeat for now."""
+        return self.message is not None and self._repeats.best() is None
 
     def price(self, architecture: Architecture) -> Mapping[str, float]:
         """The known values of an architecture."""
@@ -79,6 +120,9 @@ class Proposer:
 
     def _consider(self, architecture: Architecture) -> Candidate | None:
         """The candidate of a suggestion; else the searcher is told why it is none."""
+        again = self._repeats.again(architecture.hash)
+        if again is not None:
+            return self._repeat(again)
         if self._ledger.has(architecture):
             result = self._ledger.result_of(architecture)
             if result is not None:
@@ -92,6 +136,9 @@ class Proposer:
         self._searcher.tell([TrialResult(architecture, TrialState.INFEASIBLE, values, number=-1)])
         return None
 
+    def _repeat(self, architecture: Architecture) -> Candidate:
+        return Candidate(architecture, self.price(architecture))
+
     def _find(self) -> Candidate | None:
         found = self._novelty.find(len(self._ledger), self._parents(), lambda a: not self._ledger.has(a))
         if found is not None:
@@ -100,12 +147,13 @@ class Proposer:
         return None
 
     def _parents(self) -> list[Architecture]:
-        results = list(self._ledger.results.values())
-        front = front_of(results, self._ledger.objectives, self._ledger.constraints)
+        front = front_of(self._ledger.everything, self._ledger.objectives, self._ledger.constraints)
         return [*(result.architecture for result in front), *(self._allowed or ())]
 
     def _exhausted(self) -> str:
         met = len(self._ledger)
+        if not self._novelty.is_listable and self._doubt and not met:
+            return f"{self._doubt}; the search found none either and ends here"
         if not self._novelty.is_listable:
             return f"nothing new was found in the space after {met:,} trials: the study ends here"
         every = self._novelty.count()

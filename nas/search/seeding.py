@@ -28,9 +28,12 @@ def derived_seed(seed: int, *keys: int | str) -> int:
     return _digest(seed, keys) >> (256 - SEED_BITS)
 
 
-def trial_seed(seed: int, architecture_hash: str) -> int:
-    """The seed of an architecture's trial in a study; it does not depend on the order of trials."""
-    return derived_seed(seed, "trial", architecture_hash)
+def trial_seed(seed: int, architecture_hash: str, run: int = 0) -> int:
+    """The seed of an architecture's trial in a study; it does not depend on the order of trials.
+
+    `run` counts the trials of the architecture from 0: each repeat has a seed of its own.
+    """
+    return derived_seed(seed, "trial", architecture_hash, *([run] if run else []))
 
 
 def _digest(seed: int, keys: tuple[int | str, ...]) -> int:

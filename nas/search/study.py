@@ -9,9 +9,11 @@ from typing import Any
 
 from nas.errors import StoreError, UsageError
 from nas.search.objective import Constraint, Objective
+from nas.search.repeats import check_repeats
+from nas.search.rungs import check_pacing
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-CHANGEABLE = frozenset({"trials"})
+CHANGEABLE = frozenset({"trials", "baseline"})
 
 
 def check_name(name: str, what: str = "study name") -> str:
@@ -34,7 +36,13 @@ class StudySpec:
     precision, batch size and runtime given for all of them. `data` is a task
     reference (``digits``, ``cifar10:PATH``). `recipe` holds the recipe's values that differ from its
     defaults. `minimum_map` is the rule for small pictures: early strides are relaxed while training until the
-    last map is at least this high and wide. `epochs` is the full fidelity of a trial.
+    last map is at least this high and wide. `epochs` is the full fidelity of a trial;
+    with several `rungs` it pauses on the way there, and only the best go on. A trial whose chance to join the
+    front falls below `stop_below` is stopped. The best architectures are trained up to `repeats` times, each
+    time with another seed, and count with their means. `warm_start` holds the
+    earlier studies whose results are reused, each with the trials that count (``0-23;24@3``, see `numbers`).
+    `proxies` are zero-cost proxies that the searcher may follow as far as they prove right.
+    `baseline` is a searcher that gets the same budget, to compare with; none where it is empty.
     """
 
     name: str
@@ -51,18 +59,33 @@ class StudySpec:
     data_fingerprint: str = ""
     recipe: tuple[tuple[str, Any], ...] = ()
     minimum_map: int = 4
-    searcher: str = "evolution"
+    searcher: str = "pareto"
     trials: int = 24
     epochs: int = 5
     seed: int = 0
+    rungs: int = 1
+    stop_below: float = 0.0
+    repeats: int = 1
+    warm_start: tuple[tuple[str, str], ...] = ()
+    baseline: str = ""
+    proxies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        if self.baseline:
+            check_name(self.baseline_name, "name of the baseline study")
         for key in ("trials", "epochs"):
             if getattr(self, key) < 1:
                 raise UsageError(f"--{key} must be at least 1, not {getattr(self, key)}")
         if not self.objectives:
             raise UsageError("a study needs at least one --objective")
+        check_pacing(self.epochs, self.rungs, self.stop_below)
+        check_repeats(self.repeats, self.rungs)
+
+    @property
+    def baseline_name(self) -> str:
+        """The study that holds the trials of this one's baseline."""
+        return f"{self.name}-baseline"
 
     def to_json(self) -> str:
         """JSON that `from_json` reads; kept in the store."""
@@ -75,6 +98,8 @@ class StudySpec:
             content = json.loads(text)
             for key in ("target_overrides", "recipe"):
                 content[key] = tuple((name, value) for name, value in content[key])
+            content["proxies"] = tuple(content.get("proxies", ()))
+            content["warm_start"] = tuple((name, numbers) for name, numbers in content.get("warm_start", ()))
             for key in ("targets", "target_names", "target_labels"):
                 content[key] = tuple(content[key])
             content["objectives"] = tuple(Objective(**item) for item in content["objectives"])
@@ -91,12 +116,13 @@ class StudySpec:
         for key in (field.name for field in fields(self) if field.name not in CHANGEABLE):
             mine, theirs = getattr(self, key), getattr(other, key)
             if mine != theirs:
-                shown = "changed" if key == "space_text" else f"{_shown(mine)} → {_shown(theirs)}"
-                lines.append(f"{key}: {shown}")
+                change = f"{shown_setting(mine)} → {shown_setting(theirs)}"
+                lines.append(f"{key}: {'changed' if key == 'space_text' else change}")
         return lines
 
 
-def _shown(value: Any) -> str:
+def shown_setting(value: Any) -> str:
+    """A setting of a study as one reads it."""
     if isinstance(value, tuple):
         return ", ".join(
             f"{v[0]}={v[1]}" if isinstance(v, tuple) else str(getattr(v, "name", v)) for v in value

@@ -113,7 +113,9 @@ class TrialResult:
     """What a searcher learns of one trial.
 
     `values` maps objectives, and metrics that a constraint limits, to their values; it is empty where the
-    trial failed.
+    trial failed. `source` names the earlier study that the trial is of, empty for a trial of this one. Where
+    the architecture was trained several times, `values` are the means of its `runs`, and `standard_error` is
+    that of each mean that was measured.
     """
 
     architecture: Architecture
@@ -121,3 +123,11 @@ class TrialResult:
     values: Mapping[str, float] = field(default_factory=dict)
     fidelity: int = 1
     number: int = 0
+    source: str = ""
+    runs: int = 1
+    standard_error: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_hint(self) -> bool:
+        """Whether it is an earlier study's result at another fidelity, which does not stand for a trial."""
+        return bool(self.source) and self.state is TrialState.STOPPED

@@ -2,6 +2,14 @@
 
 from nas.studies.file import read_study_file
 from nas.studies.options import SearchOptions, check_options
-from nas.studies.session import Session, create_session, open_session
+from nas.studies.session import Session, baseline_session, create_session, open_session
 
-__all__ = ["SearchOptions", "Session", "check_options", "create_session", "open_session", "read_study_file"]
+__all__ = [
+    "SearchOptions",
+    "Session",
+    "baseline_session",
+    "check_options",
+    "create_session",
+    "open_session",
+    "read_study_file",
+]

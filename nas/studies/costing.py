@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nas.costs.cost import COST_NAMES, Cost
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from nas.costs.table import CostTable
     from nas.plugins import Registry
     from nas.search.study import StudySpec
+    from nas.search.trial import TrialRequest
     from nas.spaces import Space
     from nas.spaces.architecture import Architecture
 
@@ -21,10 +23,32 @@ def is_cost(name: str) -> bool:
     return name.partition("@")[0] in COST_NAMES
 
 
-def known_prices(spec: StudySpec, table: CostTable) -> Mapping[str, Price]:
-    """The known objectives and constrained costs of a study, by name."""
+def known_prices(
+    spec: StudySpec, table: CostTable, proxies: Mapping[str, Price] | None = None
+) -> Mapping[str, Price]:
+    """The known objectives and constrained costs of a study, by name; `proxies` are those it optimises."""
     names = [o.name for o in spec.objectives] + [c.name for c in spec.constraints]
-    return {name: table.price(name) for name in dict.fromkeys(names) if is_cost(name)}
+    costs = {name: table.price(name) for name in dict.fromkeys(names) if is_cost(name)}
+    return {**costs, **(proxies or {})}
+
+
+def proxy_objectives(spec: StudySpec, registry: Registry) -> tuple[str, ...]:
+    """The objectives of a study that are zero-cost proxies: neither costs nor metrics of its task."""
+    metrics = registry.tasks[spec.data.partition(":")[0]].metrics
+    names = [o.name for o in spec.objectives if not is_cost(o.name) and o.name not in metrics]
+    return tuple(name for name in names if name in registry.proxies)
+
+
+def needs_training(spec: StudySpec, registry: Registry) -> bool:
+    """Whether anything that a study asks for is only found by training."""
+    names = {o.name for o in spec.objectives} | {c.name for c in spec.constraints}
+    known = {name for name in names if is_cost(name)} | {*proxy_objectives(spec, registry)}
+    return names != known
+
+
+def untrained(request: TrialRequest) -> Iterator[Mapping[str, float]]:
+    """The evaluation of a trial of which everything is known."""
+    yield {}
 
 
 def study_table(spec: StudySpec, space: Space, registry: Registry) -> CostTable:
@@ -37,13 +61,38 @@ def study_table(spec: StudySpec, space: Space, registry: Registry) -> CostTable:
 
 
 def check_feasible(spec: StudySpec, space: Space, table: CostTable) -> None:
-    """Raises UsageError, with the nearest value seen, where no architecture keeps the constrained costs."""
+    """Raises UsageError, with the nearest value seen, where no architecture keeps the constrained costs.
+
+    Its second line says how to look closer, and how to search all the same.
+    """
     if not spec.constraints:
         return
-    from nas.search.feasibility import find_allowed
+    from nas.search.feasibility import NothingAllowedError, find_allowed
     from nas.search.prices import Pricing
 
-    find_allowed(space, Pricing(known_prices(spec, table), spec.constraints), spec.seed)
+    try:
+        find_allowed(space, Pricing(known_prices(spec, table), spec.constraints), spec.seed)
+    except NothingAllowedError as error:
+        raise NothingAllowedError(
+            f"{error}\nLook closer, or search all the same with --force: {_profile_command(spec)}"
+        ) from None
+
+
+def _profile_command(spec: StudySpec) -> str:
+    """The command line that profiles the space of a study under its constrained costs."""
+    from nas.costs.estimation import DEFAULT_MODEL
+
+    words = ["nas", "profile", "--space", spec.space]
+    for target in spec.targets:
+        words += ["--target", target]
+    for constraint in spec.constraints:
+        if is_cost(constraint.name):
+            words += ["--constraint", f"{constraint.name}{constraint.operator}{constraint.limit:.12g}"]
+    if spec.cost_model != DEFAULT_MODEL:
+        words += ["--cost-model", spec.cost_model]
+    for name, value in spec.target_overrides:
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
 
 
 class StudyCosts:

@@ -25,16 +25,22 @@ class StudyFile(BaseModel):
     data: Text = "digits"
     objectives: list[Text] = []
     constraints: list[Text] = []
-    searcher: Text = "evolution"
+    searcher: Text = "pareto"
+    baseline: str = ""
     cost_model: Text = "roofline"
     trials: int = 24
     epochs: int = 5
+    rungs: int = 1
+    stop_below: float = 0.0
+    repeats: int = 1
     seed: int = 0
     study: Text | None = None
     precision: Text | None = None
     batch_size: int | None = None
     runtime: Text | None = None
     recipe: dict[str, Any] = {}
+    warm_start: list[Text] = Field(default=[], alias="from")
+    proxies: list[Text] = []
 
 
 def read_study_file(path: Path) -> SearchOptions:
@@ -48,7 +54,7 @@ def read_study_file(path: Path) -> SearchOptions:
     except ValidationError as error:
         raise UsageError(f"{path}: {'; '.join(_explain(item) for item in error.errors()[:5])}") from None
     values = checked.model_dump()
-    for key in ("targets", "objectives", "constraints"):
+    for key in ("targets", "objectives", "constraints", "warm_start", "proxies"):
         values[key] = tuple(values[key])
     values["space"] = _beside(path, values["space"])
     values["targets"] = tuple(_beside(path, target) for target in values["targets"])

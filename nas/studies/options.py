@@ -11,6 +11,7 @@ from nas.costs.cost import COST_NAMES
 from nas.errors import UnknownNameError, UsageError
 from nas.search.objective import Constraint, Objective
 from nas.search.study import StudySpec, check_name
+from nas.studies.baseline import check_baseline
 
 if TYPE_CHECKING:
     from nas.costs.target import Target
@@ -31,22 +32,29 @@ class SearchOptions:
     data: str = "digits"
     objectives: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
-    searcher: str = "evolution"
+    searcher: str = "pareto"
     cost_model: str = "roofline"
     trials: int = 24
     epochs: int = 5
+    rungs: int = 1
+    stop_below: float = 0.0
+    repeats: int = 1
     seed: int = 0
     study: str | None = None
     precision: str | None = None
     batch_size: int | None = None
     runtime: str | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    warm_start: tuple[str, ...] = ()
+    baseline: str = ""
+    proxies: tuple[str, ...] = ()
 
 
 def check_options(options: SearchOptions, registry: Registry) -> tuple[StudySpec, Space]:
     """The checked settings and the loaded space; every mistake is an InputError, and nothing is written.
 
-    The study's name may still be empty of meaning: `data_fingerprint` is filled when the data is opened.
+    The study's name may still be empty of meaning: `data_fingerprint` is filled when the data is opened, the
+    numbers of `warm_start` when the store is.
     """
     from nas.spaces import load_space
 
@@ -54,11 +62,15 @@ def check_options(options: SearchOptions, registry: Registry) -> tuple[StudySpec
     overrides = _target_overrides(options)
     targets = resolve_targets(options.targets, overrides, registry)
     registry.searchers[options.searcher]
+    check_baseline(options.baseline, options.searcher, registry)
     registry.cost_models[options.cost_model]
+    for proxy in options.proxies:
+        registry.proxies[proxy]
     metrics = registry.tasks[options.data.partition(":")[0]].metrics
-    objectives = _objectives(options.objectives, targets)
+    proxies = tuple(name for name in registry.proxies if name not in (*metrics, *COST_NAMES))
+    objectives = _objectives(options.objectives, targets, proxies)
     constraints = tuple(Constraint.parse(text) for text in options.constraints)
-    check_cost_names((o.name for o in objectives), targets, metrics, "objective")
+    check_cost_names((o.name for o in objectives), targets, (*metrics, *proxies), "objective")
     check_cost_names((c.name for c in constraints), targets, metrics, "constraint")
     spec = StudySpec(
         name=_study_name(options, space.name),
@@ -76,7 +88,13 @@ def check_options(options: SearchOptions, registry: Registry) -> tuple[StudySpec
         searcher=options.searcher,
         trials=options.trials,
         epochs=options.epochs,
+        rungs=options.rungs,
+        stop_below=options.stop_below,
+        repeats=options.repeats,
         seed=options.seed,
+        warm_start=tuple((name, "") for name in dict.fromkeys(options.warm_start)),
+        baseline=options.baseline,
+        proxies=tuple(dict.fromkeys(options.proxies)),
     )
     return spec, space
 
@@ -115,12 +133,22 @@ def check_cost_names(
         seen.add(name)
 
 
-def _objectives(texts: tuple[str, ...], targets: tuple[Target, ...]) -> tuple[Objective, ...]:
+def _objectives(
+    texts: tuple[str, ...], targets: tuple[Target, ...], proxies: tuple[str, ...]
+) -> tuple[Objective, ...]:
     if texts:
-        return tuple(Objective.parse(text) for text in texts)
+        return tuple(_objective(text, proxies) for text in texts)
     if len(targets) == 1:
         return (Objective.parse("accuracy"), Objective.parse("latency"))
     return (Objective.parse("accuracy"), *(Objective.parse(f"latency@{target.name}") for target in targets))
+
+
+def _objective(text: str, proxies: tuple[str, ...]) -> Objective:
+    """An objective as it is written; of a proxy more is better."""
+    objective = Objective(text, "max") if text in proxies else Objective.parse(text)
+    if objective.name in proxies and objective.direction == "min":
+        raise UsageError(f"objective {text!r}: a proxy is always maximised; write {objective.name!r}")
+    return objective
 
 
 def _target_overrides(options: SearchOptions) -> dict[str, Any]:

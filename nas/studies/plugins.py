@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def plugins_used(spec: StudySpec, space: Space, registry: Registry) -> list[Plugin]:
-    """The plugins that provide the blocks, targets, cost model, task and searcher of a study, each once."""
+    """The plugins that provide what a study uses, each once: blocks, targets, task, searcher, ..."""
     return sorted(set(_providers(spec, space, registry)), key=lambda plugin: plugin.key)
 
 
@@ -26,6 +26,7 @@ def _providers(spec: StudySpec, space: Space, registry: Registry) -> Iterator[Pl
         (registry.cost_models, (spec.cost_model,)),
         (registry.tasks, (spec.data.partition(":")[0],)),
         (registry.searchers, (spec.searcher,)),
+        (registry.proxies, (*spec.proxies, *(objective.name for objective in spec.objectives))),
         (registry.targets, tuple(label.partition("/")[0] for label in spec.target_labels)),
         (registry.spaces, (spec.space,)),
     )

@@ -149,6 +149,65 @@ class TrialTests(StoreFixtures):
         assert made.steps(STUDY, number) == [(1, {"accuracy": 0.15})]
         assert made.trial(STUDY, number).metrics == {"latency": 1.0, "accuracy": 0.15}
 
+    def test_a_stopped_trial_may_go_on(self, made: Store) -> None:
+        """It pauses at a step, in one transaction, and is promoted: its steps stay, its time adds up."""
+        number = running(made, 0, latency=1.0)
+        made.record_step(STUDY, number, attempt=1, step=1, metrics={"accuracy": 0.1})
+        made.pause_trial(STUDY, number, attempt=1, step=2, metrics={"accuracy": 0.2}, seconds=1.5)
+        paused = made.trial(STUDY, number)
+        assert (paused.state, paused.last_step, paused.seconds) == (TrialState.STOPPED, 2, 1.5)
+        assert paused.metrics == {"latency": 1.0, "accuracy": 0.2}
+        assert paused.finished is not None
+        assert made.promote_trial(STUDY, number) == 2, "a new attempt is one more"
+        queued = made.trial(STUDY, number)
+        assert (queued.state, queued.started, queued.finished) == (TrialState.QUEUED, None, None)
+        for call in _reports(made, number, 1):
+            with pytest.raises(StoreError):
+                call()
+        made.start_trial(STUDY, number, attempt=2, host="other")
+        made.record_step(STUDY, number, attempt=2, step=3, metrics={"accuracy": 0.3})
+        made.finish_trial(STUDY, number, attempt=2, seconds=2.0)
+        done = made.trial(STUDY, number)
+        assert (done.state, done.last_step, done.seconds) == (TrialState.FINISHED, 3, 3.5)
+        assert [step for step, _ in made.steps(STUDY, number)] == [1, 2, 3]
+
+    @pytest.mark.parametrize("end", ["queued", "running", "finished", "failed"])
+    def test_only_a_stopped_trial_is_promoted(self, made: Store, end: str) -> None:
+        """Nothing else has paused."""
+        number = made.add_trial(STUDY, candidate(0), fidelity=1, seed=0)
+        if end != "queued":
+            made.start_trial(STUDY, number, attempt=1, host="box")
+        if end == "finished":
+            made.finish_trial(STUDY, number, attempt=1, seconds=1.0)
+        if end == "failed":
+            made.fail_trial(STUDY, number, attempt=1, error="bad")
+        with pytest.raises(StoreError):
+            made.promote_trial(STUDY, number)
+        assert made.trial(STUDY, number).attempt == 1, "a refused promotion changes the trial"
+
+    def test_a_refused_pause_leaves_no_step(self, made: Store) -> None:
+        """Both are stored, or neither."""
+        number = running(made)
+        made.requeue_trial(STUDY, number)
+        with pytest.raises(StoreError):
+            made.pause_trial(STUDY, number, attempt=1, step=1, metrics={"accuracy": 0.1}, seconds=1.0)
+        made.start_trial(STUDY, number, attempt=2, host="box")
+        with pytest.raises(StoreError):
+            made.pause_trial(
+                STUDY, number, attempt=2, step=1, metrics={"accuracy": 0.1}, seconds=float("nan")
+            )
+        assert made.steps(STUDY, number) == [], "the step of a refused pause is stored"
+        assert made.trial(STUDY, number).state is TrialState.RUNNING
+
+    def test_the_steps_of_all_trials_at_once(self, made: Store) -> None:
+        """As one by one; a trial without a step may be left out."""
+        for index in range(3):
+            number = running(made, index, latency=1.0)
+            for step in range(1, index + 1):
+                made.record_step(STUDY, number, attempt=1, step=step, metrics={"b": step / 2, "a": 1.0})
+        found = made.histories(STUDY)
+        assert {n: list(found.get(n, ())) for n in range(3)} == {n: made.steps(STUDY, n) for n in range(3)}
+
     @pytest.mark.parametrize("end", ["finished", "stopped", "failed", "infeasible"])
     def test_nothing_changes_a_trial_that_ended(self, made: Store, end: str) -> None:
         """An end is final."""

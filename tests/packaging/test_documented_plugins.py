@@ -32,7 +32,7 @@ from nas.plugins.checks import ITEMS, hooks
 from nas.search import SearcherFactory, TrialResult, TrialState
 from nas.search.searcher import SearcherSetup
 from nas.spaces import Architecture, BlockUse, Layer, Network, Signature, SpaceSource, load_space, parse_space
-from nas.training import Task, TaskData, assemble, open_task
+from nas.training import Proxy, ProxyBatch, Task, TaskData, assemble, open_task
 
 ROOT = Path(__file__).parents[2]
 OVERVIEW = ROOT / "docs" / "plugins.md"
@@ -53,6 +53,7 @@ EXPLAINED: dict[str, tuple[type, ...]] = {
     "nas_spaces": (SpaceSource,),
     "nas_tasks": (Task, TaskData),
     "nas_searchers": (SearcherFactory, SearcherSetup, TrialResult),
+    "nas_proxies": (Proxy, ProxyBatch),
     "nas_exporters": (Exporter, ExportRequest, ExportReport),
     "nas_commands": (Command,),
     "nas_trial_finished": (TrialResult,),
@@ -299,6 +300,15 @@ def test_the_searcher_climbs(tmp_path: Path) -> None:
         best = max(best, score)
         searcher.tell([TrialResult(architecture, TrialState.FINISHED, {"score": score}, number=number)])
     assert best > 17
+
+
+def test_the_proxy_scores(tmp_path: Path) -> None:
+    plugin, registry = loaded(page_of("nas_proxies"), tmp_path)
+    assert offered(plugin, registry, "proxies") == ["score_norm"]
+    batch = ProxyBatch(torch.eye(2), torch.tensor([0, 1]), torch.nn.functional.cross_entropy)
+    linear = torch.nn.Linear(2, 2, bias=False)
+    torch.nn.init.constant_(linear.weight, 3.0)
+    assert registry.proxies["score_norm"].value(linear, batch) == pytest.approx(18**0.5)
 
 
 def test_the_exporter_writes(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_provenance_names_versions_data_and_dates(tmp_path: Path) -> None:
     assert found["Data"] == "digits (SHA-256 abababababababab…)"
     assert found["Recipe"] == "learning_rate=0.1"
     assert found["Constraints"] == "params<=5e+06"
-    assert found["Searcher"] == "evolution, seed 0"
+    assert found["Searcher"] == "pareto, seed 0"
     assert found["Repeat it with"].startswith("nas search --space mobile --target a100")
 
 

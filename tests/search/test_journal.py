@@ -83,6 +83,51 @@ def test_an_ended_trial_changes_no_more(journal: Journal) -> None:
         journal.requeue_trial("s", 0)
 
 
+def paused(journal: Journal) -> None:
+    added(journal)
+    journal.start_trial("s", 0, attempt=1, host="here")
+    journal.pause_trial("s", 0, attempt=1, step=1, metrics={"error": 2.0}, seconds=1.5)
+
+
+def test_a_trial_pauses_and_goes_on(journal: Journal) -> None:
+    paused(journal)
+    [trial] = journal.trials("s")
+    assert (trial.state, trial.last_step) == (TrialState.STOPPED, 1)
+    assert dict(trial.metrics) == {"cost": 2.0, "error": 2.0}
+    assert journal.promote_trial("s", 0) == 2
+    assert journal.trials("s")[0].state is TrialState.QUEUED
+    with pytest.raises(StoreError, match="attempt 1 is refused, attempt 2 is current"):
+        journal.start_trial("s", 0, attempt=1, host="here")
+    journal.start_trial("s", 0, attempt=2, host="here")
+    for step in (2, 3):
+        journal.record_step("s", 0, attempt=2, step=step, metrics={"error": 1.0 / step})
+    journal.finish_trial("s", 0, attempt=2, seconds=2.0)
+    [trial] = journal.trials("s")
+    assert (trial.state, trial.last_step, trial.attempt) == (TrialState.FINISHED, 3, 2)
+
+
+def test_only_a_stopped_trial_is_promoted(journal: Journal) -> None:
+    added(journal)
+    with pytest.raises(StoreError, match="is queued"):
+        journal.promote_trial("s", 0)
+    journal.start_trial("s", 0, attempt=1, host="here")
+    journal.finish_trial("s", 0, attempt=1, seconds=0.0)
+    with pytest.raises(StoreError, match="is finished"):
+        journal.promote_trial("s", 0)
+
+
+def test_histories_hold_the_steps_of_every_trial(journal: Journal) -> None:
+    added(journal)
+    journal.add_trial("s", SECOND, fidelity=3, seed=6)
+    for number, steps in ((0, (1, 2, 3, 2)), (1, (1,))):
+        journal.start_trial("s", number, attempt=1, host="here")
+        for step in steps:
+            journal.record_step("s", number, attempt=1, step=step, metrics={"error": step / 2, "x": 0.5})
+    found = {number: list(steps) for number, steps in journal.histories("s").items()}
+    first = [(step, {"error": step / 2, "x": 0.5}) for step in (1, 2)]
+    assert found == {0: first, 1: first[:1]}
+
+
 def test_a_trial_that_is_not_there(journal: Journal) -> None:
     added(journal)
     with pytest.raises(NasError, match="no trial s#7"):

@@ -12,7 +12,8 @@ from search_toys import SEARCHERS, BranchSpace, Toy, error_of, flat_space, hashe
 
 from nas.errors import UsageError
 from nas.search import proposals
-from nas.search.feasibility import find_allowed, limit_text, with_unit
+from nas.search.feasibility import NothingAllowedError, find_allowed, limit_text, with_unit
+from nas.search.journal import MemoryJournal
 from nas.search.novelty import Novelty
 from nas.search.objective import Constraint
 from nas.search.prices import Pricing
@@ -272,3 +273,48 @@ def test_what_is_found_keeps_the_constraints() -> None:
 def test_values_are_written_with_their_unit(name: str, value: float, text: str) -> None:
     assert with_unit(name, value) == text
     assert limit_text(Constraint(name, "<=", value)) == f"{name} <= {text}"
+
+
+# -- going on all the same ---------------------------------------------------------------------------------
+
+
+def test_a_forced_study_looks_for_itself_and_says_that_it_found_nothing() -> None:
+    loop = make_loop(constraints=["cost<=0.5"], trials=5, force=True)
+    assert run(loop).results == ()
+    assert loop.message == "space exhausted: 64 of 64 (64 break a constraint)"
+
+
+def test_a_forced_study_of_a_large_space_ends_with_what_was_seen() -> None:
+    toy = Toy()
+    loop = make_loop(Silent(), flat_space(*[10] * 8), constraints=["cost<=0.5"], trials=5, force=True)
+    run(loop, toy)
+    assert toy.hashes == []
+    assert loop.message is not None
+    assert re.fullmatch(
+        r"0 of 1,000 samples meet cost <= 0\.5; smallest seen 1; the search found none either and ends here",
+        loop.message,
+    )
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_every_searcher_ends_a_forced_study(name: str) -> None:
+    loop = run(make_loop(name, flat_space(3, 3, 3), constraints=["cost<=0"], trials=5, force=True))
+    assert loop.message == "space exhausted: 27 of 27 (27 break a constraint)"
+
+
+def test_a_forced_study_takes_what_the_look_beforehand_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And when it is resumed, with force or without, its trials show that the limits can be kept."""
+
+    def sees_nothing(*_: object) -> list[Architecture]:
+        raise NothingAllowedError("0 of 1,000 samples meet cost <= 2")
+
+    monkeypatch.setattr(proposals, "find_allowed", sees_nothing)
+    journal = MemoryJournal()
+    loop = run(make_loop(constraints=["cost<=2"], trials=2, force=True, store=journal))
+    assert len(loop.results) == 2
+    again = make_loop(constraints=["cost<=2"], trials=3, store=journal)
+    again.resume()
+    run(again)
+    assert len(again.results) == 3
+    with pytest.raises(NothingAllowedError, match="0 of 1,000"):
+        run(make_loop(constraints=["cost<=2"], trials=2))

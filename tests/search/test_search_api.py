@@ -302,7 +302,7 @@ def test_known_values_and_results_are_stored(tmp_path: Path) -> None:
     ("change", "shown"),
     [
         ({"seed": 5}, "seed: 0 → 5"),
-        ({"searcher": "random"}, "searcher: evolution → random"),
+        ({"searcher": "random"}, "searcher: pareto → random"),
         ({"fidelity": 3}, "epochs: 1 → 3"),
         ({"constraints": ["error<=9"]}, "constraints"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ class Pool:
         self._seed = seed
         self.names = pricing.names
         self.is_listed = space.size() <= (LISTABLE_NETWORKS if space.slots else LISTABLE)
-        self._vectors: dict[Architecture, NDArray[np.int64]] = {}
+        self._vectors: dict[tuple[tuple[str, Any], ...], NDArray[np.int64]] = {}
         self.sizes = NETWORKS if space.slots else FLAT
 
     @cached_property
@@ -94,18 +94,20 @@ class Pool:
 
     def candidates(self, architectures: Sequence[Architecture], known: Matrix) -> Candidates:
         """Architectures with their features."""
-        return Candidates(tuple(architectures), self.features(architectures, known), known)
+        vectors = [self._space.encode(architecture) for architecture in architectures]
+        return Candidates(tuple(architectures), self._encoded(vectors, known), known)
 
-    def features(self, architectures: Sequence[Architecture], known: Matrix) -> Features:
-        """The features of architectures of this space, whether they keep the constraints or not."""
-        shape = (len(architectures), len(self._space.decisions))
-        vectors = [self._vector(architecture) for architecture in architectures]
+    def features(self, evaluated: Sequence[Architecture], known: Matrix) -> Features:
+        """The features of architectures that come again with every plan, whatever constraints they keep."""
+        for architecture in evaluated:
+            # By the choices: two ways to spell one network are different vectors.
+            if architecture.choices not in self._vectors:
+                self._vectors[architecture.choices] = self._space.encode(architecture)
+        return self._encoded([self._vectors[architecture.choices] for architecture in evaluated], known)
+
+    def _encoded(self, vectors: Sequence[NDArray[np.int64]], known: Matrix) -> Features:
+        shape = (len(vectors), len(self._space.decisions))
         return self.encoder(np.array(vectors, dtype=np.int64).reshape(shape), known)
-
-    def _vector(self, architecture: Architecture) -> NDArray[np.int64]:
-        if architecture not in self._vectors:
-            self._vectors[architecture] = self._space.encode(architecture)
-        return self._vectors[architecture]
 
     def known_of(self, architectures: Sequence[Architecture]) -> Matrix:
         """Their known values, (n, names)."""
