@@ -62,8 +62,8 @@ def _exact(chunks: Sequence[np.ndarray]) -> Iterator[float]:
     import numpy as np
 
     from nas.report.thinning import thin
+    from nas.search.dominated_volume import hypervolume
     from nas.search.front import non_dominated
-    from nas.search.hypervolume import hypervolume
 
     front, covered = chunks[0][:0], 0.0
     for chunk in chunks:

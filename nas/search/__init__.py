@@ -7,8 +7,8 @@ from nas._lazy import lazy_exports
 if TYPE_CHECKING:
     from nas.search.api import search
     from nas.search.contracts import Evaluator, Price, Runner, Searcher, TrialSource
+    from nas.search.dominated_volume import hypervolume
     from nas.search.front import Front, crowding_distance, front_of, non_dominated, non_dominated_ranks
-    from nas.search.hypervolume import hypervolume
     from nas.search.inprocess import run_in_process
     from nas.search.journal import Journal, MemoryJournal
     from nas.search.loop import StudyLoop
@@ -39,7 +39,7 @@ _HOMES = {
     "TrialState": "trial",
     "crowding_distance": "front",
     "front_of": "front",
-    "hypervolume": "hypervolume",
+    "hypervolume": "dominated_volume",
     "non_dominated": "front",
     "non_dominated_ranks": "front",
     "run_in_process": "inprocess",

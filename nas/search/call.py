@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import UsageError
+from nas.search.checks import check_settings
 from nas.search.contracts import Price, Runner
 from nas.search.earlier import Earlier, Given
 from nas.search.events import LoopEvent, Notice
@@ -17,7 +18,7 @@ from nas.search.feasibility import find_allowed
 from nas.search.functions import FunctionEvaluator, make_evaluator
 from nas.search.inprocess import run_in_process
 from nas.search.journal import Journal
-from nas.search.loop import StudyLoop, check_settings
+from nas.search.loop import StudyLoop
 from nas.search.objective import Constraint, Objective
 from nas.search.prices import FunctionPrice, Pricing
 from nas.search.repeats import check_repeats

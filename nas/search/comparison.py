@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import UsageError
+from nas.search.dominated_volume import hypervolume, hypervolume_history
 from nas.search.front import Values
-from nas.search.hypervolume import hypervolume, hypervolume_history
 from nas.search.objective import Objective
 
 LEVELS = (0.90, 0.95, 0.99)

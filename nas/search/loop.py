@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.costs.cost import Cost
-from nas.errors import MissingPluginError, UsageError, suggestion
+from nas.errors import MissingPluginError, suggestion
+from nas.search.checks import check_settings, metric_problem, step_problem
 from nas.search.contracts import Price, Searcher
 from nas.search.events import (
     LoopEvent,
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
 
 Costs = Callable[[Sequence["Architecture"]], Sequence[tuple[Cost, ...]]]
 Listener = Callable[[LoopEvent], None]
-METRIC_NAME_CHARACTERS = 200
 HAS_RESULT = (TrialState.FINISHED, TrialState.STOPPED)
 
 
@@ -235,7 +235,7 @@ class StudyLoop:
         request = TrialRequest(number, architecture, self._fidelity, seed, directory=self._folder(number))
         trial = OpenTrial(request, finite)
         self._ledger.begin(trial)
-        problem = _metric_problem(known)
+        problem = metric_problem(known)
         if problem is None:
             return request
         self._fail(trial, f"known {problem}")
@@ -264,7 +264,7 @@ class StudyLoop:
         )
 
     def _progress(self, trial: OpenTrial, report: Progress) -> Decision:
-        problem = _step_problem(report)
+        problem = step_problem(report)
         if problem is not None:
             self._fail(trial, problem)
             return Decision.STOP
@@ -378,36 +378,6 @@ class StudyLoop:
             step=record.last_step,
             curve={s: dict(m) for s, m in history},
         )
-
-
-def check_settings(objectives: Sequence[Objective], *, trials: int, fidelity: int, max_lost: int = 0) -> None:
-    """Raises UsageError for settings that no study can have."""
-    if not objectives:
-        raise UsageError("a study needs at least one objective")
-    names = [objective.name for objective in objectives]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"objective {name!r} is given twice")
-    for key, value, minimum in (("trials", trials, 1), ("fidelity", fidelity, 1), ("max_lost", max_lost, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-            raise UsageError(f"{key} must be a whole number of at least {minimum}, not {value!r}")
-
-
-def _step_problem(report: Progress) -> str | None:
-    """What is wrong with the metrics of a step, or None."""
-    if report.step < 1:
-        return f"the evaluator reported step {report.step}; steps are counted from 1"
-    problem = _metric_problem(report.metrics)
-    return None if problem is None else f"{problem} at step {report.step}"
-
-
-def _metric_problem(metrics: Mapping[str, float]) -> str | None:
-    for name, value in metrics.items():
-        if not isinstance(name, str) or not 0 < len(name) <= METRIC_NAME_CHARACTERS or not name.isprintable():
-            return f"{name!r:.100} is not a metric name"
-        if not math.isfinite(value):
-            return f"metric {name!r} is {value}"
-    return None
 
 
 def _ignore(event: LoopEvent) -> None:

@@ -10,6 +10,23 @@ from typing import Any
 import pytest
 
 Cli = Callable[..., Any]
+SMALL = """
+name = "small"
+input = { domain = "image", channels = 3, size = [16, 16] }
+classes = 10
+
+[stem]
+use = "conv_stem"
+width = [8, 16]
+stride = 2
+
+[[stages]]
+width = [8, 16]
+blocks = [{ use = "inverted_residual", kernel = [3, 5], expansion = 2 }]
+
+[head]
+use = "pool_linear"
+"""
 TINY = ("search", "--space", "tiny", "--workers", "1")
 
 
@@ -46,9 +63,10 @@ def test_it_goes_on_like_any_study(cli: Cli) -> None:
     assert [t["architecture_hash"] for t in resumed] == [t["architecture_hash"] for t in straight]
 
 
-def test_a_proxy_may_be_an_objective(cli: Cli) -> None:
+def test_a_proxy_may_be_an_objective(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(SMALL)
     options = ("--objective", "naswot", "--objective", "latency", "--trials", "8", "--study", "s", "--json")
-    front = front_of(cli(*TINY, *options))
+    front = front_of(cli("search", "--space", "small.toml", *options))
     assert all(set(trial["metrics"]) == {"naswot", "latency"} for trial in front)
     proxies = json.loads(cli("show", "s", "--json").out)
     assert len(proxies["trials"]) == 8

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from nas.errors import UsageError
+from nas.search.dominated_volume import hypervolume, hypervolume_history
 from nas.search.front import non_dominated
-from nas.search.hypervolume import hypervolume, hypervolume_history
 
 SIDE = 6
 grid_points = st.integers(1, 4).flatmap(

@@ -27,6 +27,11 @@ def test_public_names_are_sorted_and_all_there() -> None:
         assert getattr(PACKAGE, name) is not None
 
 
+def test_a_function_stays_one_when_its_module_is_imported() -> None:
+    importlib.import_module("nas.search.dominated_volume")
+    assert PACKAGE.hypervolume([[1.0, 2.0]], [3.0, 3.0]) == 2.0
+
+
 def test_type_checkers_see_the_names_that_exist() -> None:
     tree = ast.parse(Path(str(PACKAGE.__file__)).read_text())
     guarded = next(node for node in tree.body if isinstance(node, ast.If))

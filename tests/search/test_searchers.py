@@ -26,8 +26,8 @@ from search_toys import (
 from nas.errors import UsageError
 from nas.plugins import default_registry
 from nas.search.builtin import nas_searchers
+from nas.search.dominated_volume import hypervolume
 from nas.search.front import non_dominated
-from nas.search.hypervolume import hypervolume
 from nas.search.objective import Constraint, Objective
 from nas.search.prices import Pricing
 from nas.search.searchers.design import log_costs, spread_design

@@ -23,7 +23,7 @@ from nas.search.seeding import generator
 from nas.search.trial import TrialResult
 from nas.spaces.architecture import Architecture
 
-INITIAL = 6
+INITIAL = 4
 PARENTS = 16
 ROUNDS = 2
 KNOWN_ROUNDS = 12

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_toys import learnt, random_features, random_values
 
+from nas.search.dominated_volume import hypervolume
 from nas.search.front import non_dominated
-from nas.search.hypervolume import hypervolume
 from nas.search.searchers.improvement import CELLS, Exact, Improvement, Prediction, Uncertain
 from nas.search.searchers.surrogate import Surrogate
 

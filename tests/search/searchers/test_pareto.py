@@ -10,8 +10,8 @@ import pytest
 from model_toys import told
 from search_toys import BOTH, COST, ERROR, error_of, flat_space, make_loop, make_searcher, price, run
 
+from nas.search.dominated_volume import hypervolume
 from nas.search.front import non_dominated
-from nas.search.hypervolume import hypervolume
 from nas.search.objective import Constraint, Objective
 from nas.search.searcher import SearcherSetup
 from nas.search.searchers.pareto import Pareto
