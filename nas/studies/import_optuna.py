@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import UnknownNameError, UsageError
+from nas.search.searchers.quiet import quiet_optuna
 from nas.search.trial import TrialState
 from nas.studies.foreign import ForeignStudy, ForeignTrial
 from nas.studies.optuna_options import Values, options_of
@@ -30,7 +29,7 @@ def read_optuna(url: str, study: str | None = None) -> ForeignStudy:
     """
     from nas.store.address import mask
 
-    with _quiet():
+    with quiet_optuna():
         try:
             storage = _open(url)
             name = _study_name(storage, study, mask(url))
@@ -133,18 +132,3 @@ def _trial(trial: optuna.trial.FrozenTrial, values: Values) -> ForeignTrial:
         seconds=trial.duration.total_seconds() if trial.duration is not None else None,
         error=str(trial.system_attrs.get("fail_reason", "")),
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps Optuna's log lines and its notes on experimental features from the user."""
-    import optuna
-
-    level = optuna.logging.get_verbosity()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        try:
-            yield
-        finally:
-            optuna.logging.set_verbosity(level)

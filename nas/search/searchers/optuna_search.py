@@ -5,15 +5,14 @@ Optuna's study lives in memory and is rebuilt from the results; the store stays 
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import UsageError
 from nas.search.prices import Pricing
 from nas.search.searcher import SearcherSetup
+from nas.search.searchers.quiet import quiet_optuna
 from nas.search.searchers.random_search import new_sample
 from nas.search.searchers.turns import Turns
 from nas.search.seeding import derived_seed, generator
@@ -59,7 +58,7 @@ class OptunaSearch:
     """
 
     def __init__(self, setup: SearcherSetup, kind: str) -> None:
-        with _quiet():
+        with quiet_optuna():
             import optuna
 
             ways = optuna.study.StudyDirection
@@ -84,13 +83,13 @@ class OptunaSearch:
 
     def ask(self, n: int) -> list[Architecture]:
         """Up to `n` new suggestions that keep the known constraints; fewer where nothing new is found."""
-        with _quiet():
+        with quiet_optuna():
             suggestions = [self._one() for _ in range(n)]
         return [architecture for architecture in suggestions if architecture is not None]
 
     def tell(self, results: Sequence[TrialResult]) -> None:
         """Takes results, those of architectures that it did not propose too."""
-        with _quiet():
+        with quiet_optuna():
             for result in results:
                 for trial in self._pending.pop(result.architecture.hash, ()):
                     self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
@@ -166,18 +165,3 @@ def _sampler(kind: str, seed: int) -> Any:
     if kind == "tpe":
         return optuna.samplers.TPESampler(seed=seed)
     return optuna.samplers.GPSampler(seed=seed)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps Optuna's log lines and its notes on experimental features from the user."""
-    import optuna
-
-    level = optuna.logging.get_verbosity()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        try:
-            yield
-        finally:
-            optuna.logging.set_verbosity(level)
