@@ -56,6 +56,9 @@ class BranchSpace:
             if self.is_valid(vector) and tuple(self.canonical(vector)) == vector
         ]
 
+    def __repr__(self) -> str:
+        return f"BranchSpace of {len(self._vectors)}"
+
     def size(self) -> int:
         return len(self._vectors)
 
