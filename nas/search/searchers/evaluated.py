@@ -40,8 +40,8 @@ class Evaluated:
 
     def add(self, result: TrialResult) -> None:
         """Takes a result; a hint, or one that says nothing, leaves what is known of the architecture."""
-        is_better = result.state in TAUGHT_BY and not result.is_hint
-        if is_better or result.architecture.hash not in self._results:
+        before = self._results.get(result.architecture.hash)
+        if before is None or _weight(result) >= _weight(before):
             self._results[result.architecture.hash] = result
 
     def first(self, count: int) -> Evaluated:
@@ -88,3 +88,10 @@ class Evaluated:
         ranks = non_dominated_ranks(values)
         order = np.lexsort((-crowding_distance(values), ranks))
         return [fit[row].architecture for row in order.tolist()], values[order], ranks[order]
+
+
+def _weight(result: TrialResult) -> int:
+    """How much a result says: that of a trial most, a hint something, one without values nothing."""
+    if result.state not in TAUGHT_BY:
+        return 0
+    return 1 if result.is_hint else 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from model_toys import told
-from search_toys import BOTH, flat_space
+from search_toys import BOTH, ERROR, flat_space
 
 from nas.search.front import non_dominated
 from nas.search.objective import Constraint, Objective
@@ -131,3 +131,14 @@ def test_directions_count_in_ranks() -> None:
     errors = [told(a, 0).values["error"] for a in architectures]
     assert errors[0] == max(errors)
     assert values[:, 0].tolist() == [-error for error in errors]
+
+
+def test_a_hint_outlives_a_failure_in_whichever_order_they_come() -> None:
+    architecture = flat_space(2, 2).decode([0, 1])
+    hint = TrialResult(architecture, TrialState.STOPPED, {"error": 3.0}, 2, 0, source="earlier")
+    failure = TrialResult(architecture, TrialState.FAILED, {}, 5, 1)
+    for order in ([hint, failure], [failure, hint]):
+        known = Evaluated((ERROR,), ())
+        for result in order:
+            known.add(result)
+        assert known.lessons("error", 1.0).values.tolist() == [3.0]
