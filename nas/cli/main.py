@@ -33,7 +33,7 @@ COMMANDS = {
     "spaces": "List the search spaces, or show one.",
     "blocks": "List the building blocks, or show one.",
     "plugins": "List the plugins with their hooks and errors, or check one: plugins check NAME.",
-    "new-plugin": "Write a package for a new block, cost model, target, task, searcher or space.",
+    "new-plugin": "Write a package for a new block, cost model, target, task, searcher, proxy or space.",
 }
 INTERRUPTED = 130
 

@@ -24,7 +24,7 @@ from nas.plugins.scaffold import KINDS, write_plugin
 )
 @json_option
 def command(name: str, kind: str, into: Path, as_json: bool) -> None:
-    """Write a package NAME for a new block, cost model, target, task, searcher or space.
+    """Write a package NAME for a new block, cost model, target, task, searcher, proxy or space.
 
     It works at once: install it, run its tests, search with it, then change it.
     """

@@ -64,6 +64,13 @@ KINDS: Mapping[str, Kind] = {
             "was told, and on nothing else.",
         ),
         Kind(
+            "proxy",
+            "A zero-cost proxy for nas: how far apart an untrained network keeps its inputs.",
+            "nas search --space tiny --proxy {item} --trials 2 --epochs 1",
+            "Replace `score` in `{module}/__init__.py` by your own. `nas proxies STUDY` shows how well it "
+            "foretold what training found.",
+        ),
+        Kind(
             "space",
             "A search space for nas.",
             "nas search --space {plugin} --trials 2 --epochs 1",

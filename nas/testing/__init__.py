@@ -22,13 +22,14 @@ try:
 except ModuleNotFoundError:
     raise ModuleNotFoundError("nas.testing needs pytest: pip install 'nas[testing]'") from None
 
-_KINDS = ("block", "cost_model", "runner", "searcher", "space", "store", "target", "task")
+_KINDS = ("block", "cost_model", "proxy", "runner", "searcher", "space", "store", "target", "task")
 _HELPERS = ("driving", "fresh", "modules", "store_studies", "store_trials", "store_values")
 pytest.register_assert_rewrite(*(f"{__name__}.{kind}" for kind in (*_KINDS, *_HELPERS)))
 
 if TYPE_CHECKING:
     from nas.testing.block import BlockConformance
     from nas.testing.cost_model import CostModelConformance
+    from nas.testing.proxy import ProxyConformance
     from nas.testing.runner import RunnerConformance
     from nas.testing.searcher import SearcherConformance
     from nas.testing.space import SpaceConformance
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BlockConformance",
     "CostModelConformance",
+    "ProxyConformance",
     "RunnerConformance",
     "SearcherConformance",
     "SpaceConformance",
@@ -52,6 +54,7 @@ __getattr__ = lazy_exports(
     {
         "BlockConformance": "nas.testing.block",
         "CostModelConformance": "nas.testing.cost_model",
+        "ProxyConformance": "nas.testing.proxy",
         "RunnerConformance": "nas.testing.runner",
         "SearcherConformance": "nas.testing.searcher",
         "SpaceConformance": "nas.testing.space",

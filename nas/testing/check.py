@@ -34,6 +34,7 @@ KITS = (
     Kit("space", "spaces", "SpaceConformance", "space"),
     Kit("task", "tasks", "TaskConformance", "task"),
     Kit("searcher", "searchers", "SearcherConformance", "searcher"),
+    Kit("proxy", "proxies", "ProxyConformance", "proxy"),
 )
 """Exporters, commands and observers have no kit."""
 

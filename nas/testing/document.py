@@ -21,7 +21,7 @@ def checks() -> str:
 
 def _place(name: str) -> int:
     """Blocks first, then what plugins offer, then what nas itself is made of."""
-    order = ("Block", "CostModel", "Target", "Space", "Task", "Searcher", "Runner", "Store")
+    order = ("Block", "CostModel", "Target", "Space", "Task", "Searcher", "Proxy", "Runner", "Store")
     return order.index(name.removesuffix("Conformance"))
 
 

@@ -45,6 +45,7 @@ CONFORMANCE = {
     "nas_spaces": "SpaceConformance",
     "nas_tasks": "TaskConformance",
     "nas_searchers": "SearcherConformance",
+    "nas_proxies": "ProxyConformance",
 }
 EXPLAINED: dict[str, tuple[type, ...]] = {
     "nas_blocks": (Block,),

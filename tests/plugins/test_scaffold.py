@@ -20,8 +20,10 @@ from nas.plugins.scaffold import KINDS, write_plugin
 
 def test_the_command_offers_every_kind() -> None:
     said = CliRunner().invoke(command, ["--help"]).output
-    assert all(kind in said for kind in ("block", "cost-model", "target", "task", "searcher", "space"))
-    assert len(KINDS) == 6
+    assert all(
+        kind in said for kind in ("block", "cost-model", "target", "task", "searcher", "proxy", "space")
+    )
+    assert len(KINDS) == 7
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -74,7 +74,7 @@ def test_offering_searchers_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
-    assert len({factory.name for factory in nas_searchers()}) == 5
+    assert len({factory.name for factory in nas_searchers()}) == 7
 
 
 @pytest.mark.parametrize("name", ["random", "evolution", "local"])

@@ -32,6 +32,7 @@ def test_a_name_stands_for_the_item_bare_or_whole() -> None:
         ("roofline", "cost model"),
         ("tiny", "space"),
         ("digits", "task"),
+        ("naswot", "proxy"),
     ],
 )
 def test_every_kind_is_found_a_target_by_its_aliases_too(name: str, kind: str) -> None:
