@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from command_outcome import Outcome
 
+os.environ["NAS_CACHE"] = ""  # no test reads or writes what the user has traced
+
 
 @pytest.fixture
 def cli(

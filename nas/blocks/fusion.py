@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, fx, nn
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+CONTAINERS = (dict, list, set)
 
 
 def fuse(module: nn.Module, *, in_place: bool = False) -> nn.Module:
@@ -96,8 +98,8 @@ def _replaced(module: nn.Module, done: dict[int, nn.Module]) -> nn.Module:
         result = fused() if callable(fused) else module
         done[key] = done[id(result)] = result
         for name, child in list(result._modules.items()):
-            if child is not None:
-                setattr(result, name, _replaced(child, done))
+            if child is not None and (put := _replaced(child, done)) is not child:
+                setattr(result, name, put)
         done[-key] = module  # kept alive, so that its id is not given away
     return done[key]
 
@@ -165,8 +167,24 @@ def _is_traceable(module: nn.Module) -> bool:
 
 
 def _graph(module: nn.Module, closed: Collection[str]) -> fx.Graph:
-    tensors = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    return _Tracer(closed).trace(copy.deepcopy(module, tensors))  # tracing may leave its marks on a module
+    with _as_it_was(module):
+        return _Tracer(closed).trace(module)
+
+
+@contextmanager
+def _as_it_was(module: nn.Module) -> Iterator[None]:
+    """Takes back what tracing leaves on a module: attributes that its forward sets, or adds to."""
+    before = [(part, {name: _own(value) for name, value in vars(part).items()}) for part in module.modules()]
+    try:
+        yield
+    finally:
+        for part, attributes in before:
+            vars(part).clear()
+            vars(part).update(attributes)
+
+
+def _own(value: object) -> object:
+    return copy.copy(value) if type(value) in CONTAINERS else value
 
 
 def _neighbours(module: nn.Module, closed: Collection[str]) -> list[tuple[nn.Module, nn.Module]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _aten = torch.ops.aten
@@ -29,6 +30,12 @@ ELEMENTWISE = frozenset(getattr(_aten, name).default for name in _NAMES if hasat
 NORMS = frozenset(
     {_aten.native_batch_norm.default, _aten.native_layer_norm.default, _aten.native_group_norm.default}
 )
+
+
+FILLS = frozenset(
+    value for name, value in vars(torch.nn.init).items() if name.endswith("_") and callable(value)
+) | {getattr(torch.Tensor, name) for name in ("fill_", "zero_", "normal_", "uniform_")}
+"""What gives a tensor its first values, and returns it."""
 
 
 def run(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -58,3 +65,16 @@ class ShapesOnly(TorchDispatchMode):
     ) -> Any:
         """One operator."""
         return run(func, args, kwargs or {})
+
+
+class WithoutValues(TorchFunctionMode):
+    """Leaves tensors as they were allocated: for building a module on the meta device, which keeps none."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """One function of torch."""
+        kwargs = kwargs or {}
+        if func in FILLS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)

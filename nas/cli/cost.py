@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from nas.cli.options import json_option, split_trial, store_option, target_options
-from nas.cli.output import cost_json, count, latency, milliseconds, print_json, print_table
-from nas.errors import InputError, UsageError
+from nas.cli.architectures import read_architecture
+from nas.cli.options import json_option, parse_shape, split_trial, store_option, target_options
+from nas.cli.output import (
+    cost_json,
+    count,
+    latency,
+    millijoules,
+    milliseconds,
+    print_json,
+    print_table,
+    profile_json,
+    trust_json,
+)
+from nas.cli.training_costs import OPTIMIZERS, price_training, print_training, training_json
 
 if TYPE_CHECKING:
     from nas.costs.cost import Cost
     from nas.costs.target import Target
+    from nas.costs.training import TrainingCost
     from nas.plugins import Registry
     from nas.search.study import StudySpec
-    from nas.spaces.architecture import Architecture
 
 
 @click.command("cost")
@@ -41,6 +53,15 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many operators to list.",
 )
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write rooflines and operators as a page that opens offline (.html).",
+)
+@click.option(
+    "--training", type=click.Choice(OPTIMIZERS), help="Price a training step with this optimizer too."
+)
 @click.option("--cost-model", help="Who predicts the costs. [default: that of the study, else roofline]")
 @target_options
 @store_option
@@ -50,6 +71,8 @@ def command(
     targets: tuple[str, ...],
     input_shape: str,
     operators: int,
+    output: Path | None,
+    training: str | None,
     cost_model: str | None,
     store: str,
     as_json: bool,
@@ -64,10 +87,13 @@ def command(
     nas cost published/resnet50 --target a100 --target pixel6
     nas cost mypackage.models:build --input 3,192,192 --target t4
     """
-    from nas.costs.estimation import DEFAULT_MODEL
+    from nas.costs.cost import DEFAULT_MODEL
     from nas.plugins import default_registry
+    from nas.report.cost_page import check_cost_page, write_cost_page
     from nas.studies.options import resolve_targets
 
+    if output is not None:
+        check_cost_page(output)
     registry = default_registry()
     model = cost_model or DEFAULT_MODEL
     if "#" in what:
@@ -78,11 +104,22 @@ def command(
             given = {key: value for key, value in overrides.items() if value is not None}
             overrides = {**dict(spec.target_overrides), **given}
     resolved = resolve_targets(targets or ("a100",), overrides, registry)
-    costs = _price(what, _shape(input_shape), resolved, store, registry, model)
+    costs = _price(what, parse_shape(input_shape), resolved, store, registry, model)
+    steps = (
+        price_training(what, parse_shape(input_shape), resolved, store, registry, model, training)
+        if training
+        else None
+    )
+    if output is not None:
+        write_cost_page(what, resolved, costs, output)
     if as_json:
-        _print_json(what, costs, operators)
+        _print_json(what, resolved, costs, operators, output, steps)
     else:
-        _print(what, costs, operators)
+        _print(what, resolved, costs, operators)
+        if steps:
+            print_training(steps)
+        if output is not None:
+            click.echo(f"wrote {output}")
 
 
 def _price(
@@ -99,29 +136,8 @@ def _price(
     if ":" in what and "#" not in what:
         module = load_module(what)
         return [estimate(module, shape, target, model=model, registry=registry) for target in targets]
-    architecture = _architecture(what, store, registry)
+    architecture = read_architecture(what, store, registry)
     return [estimate_architecture(architecture, target, registry, model) for target in targets]
-
-
-def _architecture(what: str, store: str, registry: Registry) -> Architecture:
-    from nas.spaces import load_space
-    from nas.spaces.architecture import Architecture
-
-    if "#" in what:
-        return _stored(what, store)
-    if what.endswith(".json"):
-        try:
-            return Architecture.from_json(Path(what).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{what}: {error}") from None
-    space = load_space(what, registry)
-    size = space.size()
-    if size != 1:
-        raise UsageError(
-            f"{what!r} is a space of {size:,} architectures: name one network, such as published/resnet50, "
-            "STUDY#TRIAL, a .json file or package.module:callable"
-        )
-    return space.decode(next(iter(space.enumerate())))
 
 
 def _study(what: str, store: str) -> StudySpec:
@@ -133,76 +149,139 @@ def _study(what: str, store: str) -> StudySpec:
         return StudySpec.from_json(opened.study(split_trial(what)[0]).spec)
 
 
-def _stored(what: str, store: str) -> Architecture:
-    from nas.store import Store
+def _print_json(
+    what: str,
+    targets: Sequence[Target],
+    costs: Sequence[Cost],
+    operators: int,
+    output: Path | None,
+    steps: Sequence[TrainingCost] | None,
+) -> None:
+    from nas.costs.summary import module_times
 
-    study, number = split_trial(what)
-    assert number is not None
-    with Store.open(store, create=False, read_only=True) as opened:
-        return opened.trial(study, number).architecture
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    try:
-        shape = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        shape = ()
-    if not shape or min(shape) < 1:
-        raise click.BadParameter(f"{text!r} is not of the form 3,224,224", param_hint="--input")
-    return shape
-
-
-def _print_json(what: str, costs: list[Cost], operators: int) -> None:
-    items = [
-        {**cost_json(cost), "operators": [_operator_json(op) for op in _largest(cost, operators)]}
-        for cost in costs
+    names = [target.name for target in targets]
+    modules = [
+        {"module": row.module, "latency_ms": dict(zip(names, row.latencies, strict=True))}
+        for row in module_times(costs, operators)
     ]
-    print_json({"what": what, "params": costs[0].params, "macs": costs[0].macs, "costs": items})
+    items = [_cost_json(cost, target, operators) for cost, target in zip(costs, targets, strict=True)]
+    first = costs[0]
+    found = {"what": what, "params": first.params, "macs": first.macs, "costs": items, "modules": modules}
+    trained = None if steps is None else training_json(steps)
+    print_json({**found, "training": trained, "path": None if output is None else str(output)})
 
 
-def _operator_json(operator: Any) -> dict[str, Any]:
+def _cost_json(cost: Cost, target: Target, operators: int) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return asdict(operator)
+    from nas.costs.summary import largest_operators, warnings
+
+    return {
+        **cost_json(cost),
+        "energy_low_mj": cost.energy_low_mj,
+        "energy_high_mj": cost.energy_high_mj,
+        "name": target.name,
+        "profile": profile_json(target),
+        "trust": trust_json(target),
+        "notes": list(warnings(cost, target)),
+        "operator_count": len(cost.operators),
+        "operators": [asdict(operator) for operator in largest_operators(cost, operators)],
+    }
 
 
-def _largest(cost: Cost, number: int) -> list[Any]:
-    return sorted(cost.operators, key=lambda op: -op.latency_ms)[:number]
-
-
-def _print(what: str, costs: list[Cost], operators: int) -> None:
+def _print(what: str, targets: Sequence[Target], costs: Sequence[Cost], operators: int) -> None:
     first = costs[0]
     click.echo(f"{what}: {first.params:,} params, {count(first.macs)} MACs ({first.macs:,}) for one sample")
     rows = [
         (
-            c.target,
-            latency(c),
-            f"{c.kind} {c.tier}",
-            f"{count(c.peak_memory_bytes)}B",
-            f"{c.energy_mj:.3g} mJ",
-            f"{count(c.bytes_moved)}B",
+            cost.target,
+            latency(cost),
+            f"{cost.kind} by {cost.model}",
+            f"{count(cost.peak_memory_bytes)}B",
+            _energy(cost),
+            f"{count(cost.bytes_moved)}B",
+            count(cost.params),
+            count(cost.macs),
         )
-        for c in costs
+        for cost in costs
     ]
-    print_table(("target", ">latency (90 %)", "how", ">peak memory", ">energy", ">moved"), rows)
-    for cost in costs if operators else ():
+    columns = (
+        "target",
+        ">latency (90 %), tier",
+        "how",
+        ">peak memory",
+        ">energy",
+        ">moved",
+        ">params",
+        ">MACs",
+    )
+    print_table(columns, rows)
+    if operators and len(costs) > 1:
+        _print_modules(targets, costs, operators)
+    for cost, target in zip(costs, targets, strict=True):
+        _print_target(cost, target, operators)
+
+
+def _print_modules(targets: Sequence[Target], costs: Sequence[Cost], number: int) -> None:
+    """Where the time goes on each target, side by side."""
+    from nas.costs.summary import module_times
+
+    totals = [sum(operator.latency_ms for operator in cost.operators) or 1.0 for cost in costs]
+    rows = [
+        (
+            row.module or "–",
+            *(
+                f"{milliseconds(part)} {_share(part, total)}"
+                for part, total in zip(row.latencies, totals, strict=True)
+            ),
+        )
+        for row in module_times(costs, number)
+    ]
+    heads = [f">{target.name} ({cost.tier})" for target, cost in zip(targets, costs, strict=True)]
+    print_table(("block", *heads), rows, "The most expensive blocks")
+
+
+def _print_target(cost: Cost, target: Target, operators: int) -> None:
+    """What a figure rests on, what to beware of, and the most expensive operators."""
+    from nas.costs.figure_trust import trust_text
+    from nas.costs.summary import warnings
+
+    click.echo(f"{cost.target}: {cost.tier}, figures: {trust_text(target)}")
+    if target.calibration is not None:
+        click.echo(f"calibrated: {target.calibration.source}")
+    for note in warnings(cost, target):
+        click.echo(f"note: {note}")
+    if operators:
         _print_operators(cost, operators)
-    for name in first.unknown_operators:
-        click.echo(f"note: operator {name} has no rule: priced by its bytes, and the interval is wider")
 
 
 def _print_operators(cost: Cost, number: int) -> None:
+    from nas.costs.summary import largest_operators
+
+    total = sum(operator.latency_ms for operator in cost.operators) or 1.0
     rows = [
         (
             op.module or "–",
-            op.name,
+            op.name if op.known else f"{op.name} (no rule)",
             op.kind,
             count(op.macs),
             f"{count(op.bytes_moved)}B",
             milliseconds(op.latency_ms),
+            _share(op.latency_ms, total),
             op.bound,
         )
-        for op in _largest(cost, number)
+        for op in largest_operators(cost, number)
     ]
-    title = f"{cost.target}: the {len(rows)} most expensive of {len(cost.operators)} operators"
-    print_table(("module", "operator", "kind", ">MACs", ">bytes", ">latency", "bound by"), rows, title)
+    title = f"The {len(rows)} most expensive of {len(cost.operators)} operators ({cost.tier})"
+    columns = ("module", "operator", "kind", ">MACs", ">bytes", ">latency", ">share", "bound by")
+    print_table(columns, rows, title)
+
+
+def _energy(cost: Cost) -> str:
+    """An energy and how far it may be off: ``33.5 mJ ± 40 %``."""
+    error = cost.energy_high_mj / cost.energy_mj - 1 if cost.energy_mj else 0.0
+    return millijoules(cost.energy_mj) + (f" ± {100 * error:.0f} %" if error > 0 else "")
+
+
+def _share(part: float, total: float) -> str:
+    return f"{100 * part / total:.1f} %"

@@ -11,6 +11,7 @@ from nas.cli.options import json_option, store_option
 from nas.cli.output import count, latency, print_json, print_table, trial_json
 
 if TYPE_CHECKING:
+    from nas.search.objective import Constraint
     from nas.search.study import StudySpec
     from nas.store import TrialRecord
 
@@ -67,10 +68,18 @@ def member_json(trial: TrialRecord, spec: StudySpec) -> dict[str, Any]:
     """A trial of a front; in a study with repeats also its runs, and the standard error of their means."""
     from nas.studies.front import target_names
 
-    found = trial_json(trial, target_names(spec))
+    found = with_kept(trial_json(trial, target_names(spec)), trial, spec)
     if spec.repeats == 1:
         return found
     return {**found, "runs": trial.runs, "standard_error": dict(trial.standard_error)}
+
+
+def with_kept(found: dict[str, Any], trial: TrialRecord, spec: StudySpec) -> dict[str, Any]:
+    """The JSON of a trial; where the study limits a latency, with the probability that each limit is kept."""
+    from nas.studies.kept import kept_probabilities
+
+    kept = kept_probabilities(spec, trial.costs)
+    return {**found, "kept": kept} if kept else found
 
 
 def print_fronts(spec: StudySpec, front: Sequence[TrialRecord], fronts: Fronts) -> None:
@@ -99,12 +108,22 @@ def print_front(
     With `target` only the latency there is shown; `notes` says something about each trial by its number.
     """
     from nas.report.describe import describe
+    from nas.report.tiers import tier_of, tiers_of, with_tier
+    from nas.search.per_target import target_of
     from nas.studies.front import target_names
+    from nas.studies.kept import kept_probabilities, median_text
 
+    tiers = tiers_of(spec, (cost for trial in front for cost in trial.costs))
     names = {label: name for label, name in target_names(spec).items() if target in (None, name)}
     extra = [o.name for o in spec.objectives if o.name != "accuracy" and not o.name.startswith("latency")]
     columns = [">trial", ">accuracy", *(f">latency {name} (90 %)" for name in names.values())]
-    columns += [f">{name}" for name in extra] + [">params", ">MACs", "network"]
+    limits = [limit for limit in _limits(spec) if target in (None, target_of(limit.name, spec.target_names))]
+    columns += [f">keeps {median_text(limit)}" for limit in limits]
+    columns += [f">{with_tier(name, tier_of(name, spec.target_names, tiers))}" for name in extra] + [
+        ">params",
+        ">MACs",
+        "network",
+    ]
     if notes:
         columns.insert(1, "front")
     has_runs = any(trial.runs > 1 for trial in front)
@@ -117,14 +136,27 @@ def print_front(
         errors = trial.standard_error
         row.append(_percent(trial.metrics.get("accuracy"), errors.get("accuracy")))
         row += [latency(costs[label]) if label in costs else "–" for label in names]
+        kept = kept_probabilities(spec, trial.costs)
+        row += [_share(kept.get(median_text(limit))) for limit in limits]
         row += [_number(trial.metrics[name], errors.get(name)) for name in extra]
         any_cost = trial.costs[0] if trial.costs else None
         row += [count(any_cost.params), count(any_cost.macs)] if any_cost else ["–", "–"]
         row += [trial.runs] if has_runs else []
         rows.append([*row, describe(trial.architecture)])
     where = f" on {target}" if target else ""
-    title = f"Pareto front of {spec.name}{where}: latency is predicted, with its 90 % interval"
+    title = f"Pareto front of {spec.name}{where}: latency is predicted, with its 90 % interval and tier"
     print_table(columns, rows, title)
+
+
+def _limits(spec: StudySpec) -> list[Constraint]:
+    """The limits on a latency, each once."""
+    from nas.studies.kept import latency_limits, median_text
+
+    return list({median_text(limit): limit for limit in latency_limits(spec.constraints)}.values())
+
+
+def _share(probability: float | None) -> str:
+    return "–" if probability is None else f"{100 * probability:.0f} %"
 
 
 def _percent(value: float | None, error: float | None) -> str:

@@ -22,9 +22,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def target_options(function: F) -> F:
-    """The options that complete a target: precision, batch size and runtime."""
+    """The options that complete a target: precision, batch size, runtime and layout."""
     for option in (
-        click.option("--runtime", metavar="NAME", help="eager, compiled, onnxruntime, tflite or tensorrt."),
+        click.option("--layout", metavar="NAME", help="Order of the axes of an image: nchw or nhwc."),
+        click.option(
+            "--runtime", metavar="NAME", help="eager, compiled, onnxruntime, tflite, tensorrt or whole-model."
+        ),
         click.option(
             "--batch-size", type=click.IntRange(min=1), help="Batch size the network is deployed with."
         ),
@@ -32,6 +35,16 @@ def target_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+confidence_option = click.option(
+    "--confidence",
+    type=float,
+    default=0.5,
+    show_default=True,
+    metavar="P",
+    help="Probability with which a limit on a predicted latency is kept; 0.5 limits the median.",
+)
 
 
 def run_options(function: F) -> F:
@@ -59,6 +72,17 @@ def run_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """``3,224,224`` as the shape of an input without its batch."""
+    try:
+        shape = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise click.BadParameter(f"{text!r} is not of the form 3,224,224", param_hint="--input")
+    return shape
 
 
 def parse_workers(text: str) -> int | str:

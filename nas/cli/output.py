@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from nas.costs.cost import Cost
+    from nas.costs.target import Target
     from nas.store import TrialRecord
 
 
@@ -65,9 +66,20 @@ def milliseconds(value: float) -> str:
     return f"{_three(value)} ms" if value < 1000 else f"{_three(value / 1000)} s"
 
 
+def millijoules(value: float) -> str:
+    """An energy with its unit: 29.0 mJ, 6.83 J.
+
+    >>> millijoules(6830.0)
+    '6.83 J'
+    """
+    return f"{_three(value)} mJ" if value < 1000 else f"{_three(value / 1000)} J"
+
+
 def latency(cost: Cost) -> str:
-    """A latency with its interval and how it was found: ``0.142 ms (0.10–0.20) predicted T0``."""
-    return f"{milliseconds(cost.latency_ms)} ({_three(cost.low_ms)}–{_three(cost.high_ms)})"
+    """A latency with its interval and what it rests on: ``0.142 ms (0.100–0.200) T0``."""
+    scale = 1.0 if cost.latency_ms < 1000 else 1e-3
+    low, high = _three(scale * cost.low_ms), _three(scale * cost.high_ms)
+    return f"{milliseconds(cost.latency_ms)} ({low}–{high}) {cost.tier}"
 
 
 def _three(value: float) -> str:
@@ -105,6 +117,25 @@ def cost_json(cost: Cost) -> dict[str, Any]:
         "activation_bytes": cost.activation_bytes,
         "unknown_operators": list(cost.unknown_operators),
     }
+
+
+def profile_json(target: Target) -> dict[str, Any]:
+    """What a target is, fully named."""
+    return {
+        "device": target.device.name,
+        "runtime": target.runtime,
+        "precision": target.precision,
+        "batch_size": target.batch_size,
+        "layout": target.layout,
+    }
+
+
+def trust_json(target: Target) -> dict[str, Any]:
+    """What the figures behind a prediction are worth, and which of them are unsure."""
+    from nas.costs.figure_trust import profile_figures, trust_counts, unsure_figures
+
+    figures = profile_figures(target)
+    return {"counts": trust_counts(figures), "unsure": list(unsure_figures(figures))}
 
 
 def epochs(done: int, wanted: int) -> str:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nas.cli.options import json_option, target_options
-from nas.cli.output import count, milliseconds, print_json, print_table
+from nas.cli.options import confidence_option, json_option, store_option, target_options
+from nas.cli.output import count, millijoules, milliseconds, print_json, print_table
+from nas.costs.confidence import MEDIAN, cost_of, split_quantile
+from nas.costs.cost import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from nas.studies.limits import LimitProfile
@@ -35,6 +37,7 @@ UNITS = {
     multiple=True,
     help="Limit on a cost such as 'latency<=2ms' or 'params<=5M'; repeatable.",
 )
+@confidence_option
 @click.option(
     "--samples",
     type=click.IntRange(1, MOST_SAMPLES),
@@ -43,8 +46,9 @@ UNITS = {
     help="Random architectures to price; a space that holds no more is listed whole.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Fixes the samples.")
-@click.option("--cost-model", default="roofline", show_default=True, help="Who predicts the costs.")
+@click.option("--cost-model", default=DEFAULT_MODEL, show_default=True, help="Who predicts the costs.")
 @target_options
+@store_option
 @json_option
 def command(targets: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Show what a space costs and what of it fits a limit, without training anything.
@@ -73,11 +77,11 @@ def _print(profile: SpaceProfile) -> None:
     looked = "all of them" if profile.is_whole else f"{profile.samples:,} random ones"
     click.echo(f"{profile.space}: {size} architectures, {profile.decisions} decisions; looked at {looked}")
     for name, label in profile.targets.items():
-        click.echo(f"{name}: {label}, predicted by {profile.cost_model}")
+        click.echo(f"{name}: {label}, predicted by {profile.cost_model}, {profile.tiers[name]}")
     click.echo()
     rows = [
         (
-            f"{spread.cost.replace('_', ' ')}{f' on {spread.target}' if spread.target else ''}",
+            _heading(spread.cost, spread.target, profile),
             *(_shown(spread.cost, v) for v in (spread.minimum, spread.median, spread.maximum)),
         )
         for spread in profile.spreads
@@ -85,6 +89,12 @@ def _print(profile: SpaceProfile) -> None:
     print_table(("cost", ">smallest", ">median", ">largest"), rows)
     if profile.limits:
         _print_limits(profile)
+
+
+def _heading(cost: str, target: str | None, profile: SpaceProfile) -> str:
+    """``latency on a100 (T0)``; parameters and MACs are exact, and the same on every target."""
+    words = cost.replace("_", " ")
+    return words if target is None else f"{words} on {target} ({profile.tiers[target]})"
 
 
 def _print_limits(profile: SpaceProfile) -> None:
@@ -147,9 +157,11 @@ def _scarce_sentences(profile: SpaceProfile, every: str) -> list[str]:
 def _limit(limit: LimitProfile, profile: SpaceProfile) -> str:
     """The limit as a reader writes it, with its target where there are several."""
     constraint = limit.constraint
-    is_open = "@" not in constraint.name and constraint.name not in ("params", "macs")
+    name, quantile = split_quantile(constraint.name)
+    is_open = "@" not in name and name not in ("params", "macs")
     where = f"@{next(iter(profile.targets))}" if is_open and len(profile.targets) > 1 else ""
-    return f"{constraint.name}{where} {constraint.operator} {_shown(constraint.name, constraint.limit)}"
+    sure = f" with {100 * constraint.confidence:g} %" if quantile != MEDIAN else ""
+    return f"{name}{where} {constraint.operator} {_shown(name, constraint.limit)}{sure}"
 
 
 def _share(number: int, total: int) -> str:
@@ -164,11 +176,11 @@ def _percent(share: float) -> str:
 
 
 def _shown(name: str, value: float) -> str:
-    unit = UNITS.get(name.partition("@")[0], "")
+    unit = UNITS.get(cost_of(name), "")
     if unit == "ms":
         return milliseconds(value)
     if unit == "mJ":
-        return f"{value:.3g} mJ"
+        return millijoules(value)
     return f"{count(value)}B" if unit else count(value)
 
 
@@ -182,6 +194,7 @@ def _profile_json(profile: SpaceProfile) -> dict[str, Any]:
         "size": profile.size,
         "decisions": profile.decisions,
         "targets": dict(profile.targets),
+        "tiers": dict(profile.tiers),
         "cost_model": profile.cost_model,
         "seed": profile.seed,
         "samples": profile.samples,
@@ -213,7 +226,8 @@ def _limit_json(limit: LimitProfile, profile: SpaceProfile) -> dict[str, Any]:
         "name": constraint.name,
         "operator": constraint.operator,
         "limit": constraint.limit,
-        "unit": UNITS.get(constraint.name.partition("@")[0], ""),
+        "unit": UNITS.get(cost_of(constraint.name), ""),
+        "confidence": constraint.confidence,
         "fit": limit.fit,
         "share": limit.fit / profile.samples,
         "others": limit.others,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from nas.cli.output import duration, milliseconds
+from nas.costs.confidence import cost_of
 
 if TYPE_CHECKING:
     from nas.search.events import LoopEvent
@@ -30,16 +32,22 @@ class Progress(Protocol):
     def __exit__(self, *details: Any) -> None: ...
 
 
-def make_progress(spec: StudySpec, *, slots: int, quiet: bool) -> Progress:
-    """A live display on a terminal, one line per trial elsewhere, only warnings where `quiet`."""
+def make_progress(
+    spec: StudySpec, *, slots: int, quiet: bool, tiers: Mapping[str, str] | None = None
+) -> Progress:
+    """A live display on a terminal, one line per trial elsewhere, only warnings where `quiet`.
+
+    `tiers` says what the costs on each target rest on, by its name.
+    """
+    tiers = tiers or {}
     if not quiet:
         budget = f"{spec.trials} trials of {_epochs(spec)} on {spec.data}"
         click.echo(f"study {spec.name}: {budget}, {slots} at a time")
         for name, label in zip(spec.target_names, spec.target_labels, strict=True):
-            click.echo(f"target {name}: {label}")
+            click.echo(f"target {name}: {label}" + (f", predicted {tiers[name]}" if name in tiers else ""))
     if quiet:
-        return Lines(spec, quiet=True)
-    return Live(spec) if sys.stdout.isatty() else Lines(spec)
+        return Lines(spec, tiers, quiet=True)
+    return Live(spec, tiers) if sys.stdout.isatty() else Lines(spec, tiers)
 
 
 def _epochs(spec: StudySpec) -> str:
@@ -102,8 +110,9 @@ class Tally:
 class Lines(AbstractContextManager["Lines"]):
     """One line per ended trial: for logs, pipes and dumb terminals."""
 
-    def __init__(self, spec: StudySpec, *, quiet: bool = False) -> None:
+    def __init__(self, spec: StudySpec, tiers: Mapping[str, str], *, quiet: bool = False) -> None:
         self._tally = Tally(spec)
+        self._tiers = tiers
         self._quiet = quiet
 
     def hear(self, event: LoopEvent) -> None:
@@ -120,12 +129,19 @@ class Lines(AbstractContextManager["Lines"]):
             self._tally.add(event.result)
             if not self._quiet:
                 tally = self._tally
-                shown = line(event.result, event.error, tally.spec.epochs)
+                shown = self._line(event.result, event.error, tally.spec.epochs)
                 click.echo(f"[{tally.done}/{tally.spec.trials}] {shown}; {tally.pace()}")
         elif isinstance(event, TrialPromoted):
             self._tally.go_on(event.number)
         elif isinstance(event, Notice):
             click.echo(f"note: {event.text}", err=True)
+
+    def _line(self, result: TrialResult, error: str | None = None, epochs: int = 0) -> str:
+        from nas.report.tiers import tier_of
+
+        targets = self._tally.spec.target_names
+        tiers = {name: tier_of(name, targets, self._tiers) for name in result.values}
+        return line(result, error, epochs, tiers)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -136,8 +152,8 @@ class Lines(AbstractContextManager["Lines"]):
 class Live(Lines):
     """A bar with the running trials and the current front, redrawn in place."""
 
-    def __init__(self, spec: StudySpec) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: StudySpec, tiers: Mapping[str, str]) -> None:
+        super().__init__(spec, tiers)
         from rich.live import Live as RichLive
 
         self._running: dict[int, str] = {}
@@ -198,18 +214,22 @@ class Live(Lines):
         from nas.search.front import front_of
 
         front = front_of(self._tally.results, self._tally.spec.objectives)
-        rows = [f"  {line(result, None)}" for result in front[:8]]
+        rows = [f"  {self._line(result)}" for result in front[:8]]
         return Text("\n".join(["front so far:", *rows]) if rows else "")
 
 
-def line(result: TrialResult, error: str | None, epochs: int = 0) -> str:
-    """One trial in one line: ``#7 finished: accuracy 98.1 %, latency 0.142 ms``.
+def line(
+    result: TrialResult, error: str | None, epochs: int = 0, tiers: Mapping[str, str] | None = None
+) -> str:
+    """One trial in one line: ``#7 finished: accuracy 98.1 %, latency 0.142 ms T0``.
 
     A stopped one says how far it came: ``#8 stopped at epoch 3/27: ...``.
     """
     if error:
         return f"#{result.number} {result.state}: {error.splitlines()[0]}"
-    shown = ", ".join(f"{name} {value_text(name, value)}" for name, value in result.values.items())
+    marks = {name: f" {tier}" for name, tier in (tiers or {}).items() if tier}
+    values = result.values.items()
+    shown = ", ".join(f"{name} {value_text(name, value)}{marks.get(name, '')}" for name, value in values)
     where = f" at epoch {result.fidelity}/{epochs}" if epochs and result.state == "stopped" else ""
     return f"#{result.number} {result.state}{where}: {shown}"
 
@@ -218,6 +238,6 @@ def value_text(name: str, value: float) -> str:
     """A metric or cost with its unit."""
     if name == "accuracy":
         return f"{100 * value:.2f} %"
-    if name.partition("@")[0] == "latency":
+    if cost_of(name) == "latency":
         return milliseconds(value)
     return f"{value:.4g}"

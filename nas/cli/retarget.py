@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     help="A limit in place of the study's own on that cost or metric: latency<=20ms; repeatable.",
 )
 @click.option(
+    "--confidence",
+    type=float,
+    metavar="P",
+    help="Probability with which limits on a predicted latency are kept. [default: those of the study]",
+)
+@click.option(
     "--suggest",
     type=click.IntRange(0, 100),
     default=3,
@@ -38,6 +44,7 @@ def command(
     study: str,
     targets: tuple[str, ...],
     constraints: tuple[str, ...],
+    confidence: float | None,
     suggest: int,
     store: str,
     as_json: bool,
@@ -55,7 +62,7 @@ def command(
     from nas.store import Store
     from nas.studies.retarget import RetargetOptions, retarget
 
-    options = RetargetOptions(targets, overrides, constraints, suggest)
+    options = RetargetOptions(targets, overrides, constraints, suggest, confidence)
     with Store.open(store, create=False, read_only=True) as opened:
         found = retarget(opened, study, options, default_registry())
     if as_json:

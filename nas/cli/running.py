@@ -60,7 +60,9 @@ def _run(session: Session, options: RunOptions) -> str | None:
         cpus_per_trial=options.cpus_per_trial,
         gpus_per_trial=options.gpus_per_trial,
     )
-    progress = make_progress(session.spec, slots=runner.slots, quiet=options.as_json)
+    progress = make_progress(
+        session.spec, slots=runner.slots, quiet=options.as_json, tiers=session.table.tiers
+    )
     with progress:
         return session.run(runner, progress.hear).message
 

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nas.cli.options import parse_recipe, parse_workers, run_options, store_option, target_options
+from nas.cli.options import (
+    confidence_option,
+    parse_recipe,
+    parse_workers,
+    run_options,
+    store_option,
+    target_options,
+)
+from nas.costs.cost import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from nas.studies import SearchOptions
@@ -37,6 +45,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Limit such as 'latency<=2ms' or 'params<=5M'; repeatable.",
 )
+@confidence_option
 @click.option(
     "--searcher",
     default="pareto",
@@ -49,7 +58,7 @@ if TYPE_CHECKING:
     metavar="SEARCHER",
     help="Give this searcher the same budget, and say whether the search beats it, e.g. random.",
 )
-@click.option("--cost-model", default="roofline", show_default=True, help="Who predicts the costs.")
+@click.option("--cost-model", default=DEFAULT_MODEL, show_default=True, help="Who predicts the costs.")
 @click.option("--trials", type=int, default=24, show_default=True, help="Networks to train.")
 @click.option("--epochs", type=int, default=5, show_default=True, help="Epochs each network is trained.")
 @click.option(

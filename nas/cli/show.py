@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nas.cli.front import with_kept
 from nas.cli.options import json_option, split_trial, store_option
-from nas.cli.output import count, duration, epochs, latency, print_json, print_table, trial_json
+from nas.cli.output import count, duration, epochs, latency, millijoules, print_json, print_table, trial_json
 
 if TYPE_CHECKING:
     from nas.search.study import StudySpec
@@ -34,12 +35,18 @@ def command(what: str, store: str, as_json: bool) -> None:
 
 def _show_study(store: Store, spec: StudySpec, as_json: bool) -> None:
     from nas.report.describe import describe
+    from nas.report.tiers import tier_of, tiers_of, with_tier
     from nas.studies.front import target_names
 
     trials = store.trials(spec.name)
     names = target_names(spec)
     if as_json:
-        print_json({"study": spec.name, "trials": [trial_json(trial, names) for trial in trials]})
+        print_json(
+            {
+                "study": spec.name,
+                "trials": [with_kept(trial_json(trial, names), trial, spec) for trial in trials],
+            }
+        )
         return
     objectives = [objective.name for objective in spec.objectives]
     rows = [
@@ -53,8 +60,10 @@ def _show_study(store: Store, spec: StudySpec, as_json: bool) -> None:
         )
         for trial in trials
     ]
+    tiers = tiers_of(spec, (cost for trial in trials for cost in trial.costs))
+    headings = [f">{with_tier(name, tier_of(name, spec.target_names, tiers))}" for name in objectives]
     print_table(
-        (">trial", "state", *(f">{name}" for name in objectives), ">epochs", ">time", "network or error"),
+        (">trial", "state", *headings, ">epochs", ">time", "network or error"),
         rows,
     )
 
@@ -66,26 +75,36 @@ def _show_trial(store: Store, spec: StudySpec, number: int, as_json: bool) -> No
     steps = store.steps(spec.name, number)
     if as_json:
         history = [{"step": step, "metrics": dict(metrics)} for step, metrics in steps]
-        print_json({**trial_json(trial, target_names(spec)), "study": spec.name, "steps": history})
+        print_json(
+            {
+                **with_kept(trial_json(trial, target_names(spec)), trial, spec),
+                "study": spec.name,
+                "steps": history,
+            }
+        )
         return
-    _print_trial(trial)
+    _print_trial(trial, spec)
     if steps:
         names = sorted({name for _, metrics in steps for name in metrics})
         rows = [(step, *(f"{m[name]:.4g}" if name in m else "–" for name in names)) for step, m in steps]
         print_table((">step", *(f">{name}" for name in names)), rows)
 
 
-def _print_trial(trial: TrialRecord) -> None:
+def _print_trial(trial: TrialRecord, spec: StudySpec) -> None:
     from nas.report.describe import describe
+    from nas.studies.kept import kept_probabilities
 
     done = epochs(trial.last_step, trial.fidelity)
     click.echo(f"{trial.study}#{trial.number}: {trial.state}, epochs {done}, seed {trial.seed}")
     click.echo(f"architecture {trial.architecture.hash[:12]}: {describe(trial.architecture)}")
     for cost in trial.costs:
         click.echo(
-            f"{cost.target}: {latency(cost)}, {cost.kind} {cost.tier}; {count(cost.params)} params, "
-            f"{count(cost.macs)} MACs, peak memory {count(cost.peak_memory_bytes)}B, {cost.energy_mj:.3g} mJ"
+            f"{cost.target}: {latency(cost)}, {cost.kind}; {count(cost.params)} params, "
+            f"{count(cost.macs)} MACs, peak memory {count(cost.peak_memory_bytes)}B, "
+            f"{millijoules(cost.energy_mj)}"
         )
+    for limit, probability in kept_probabilities(spec, trial.costs).items():
+        click.echo(f"keeps {limit} with {100 * probability:.0f} %")
     if trial.error:
         click.echo(f"error: {trial.error}")
         if trial.traceback:

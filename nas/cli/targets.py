@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nas.cli.options import json_option, target_options
-from nas.cli.output import print_json, print_table
+from nas.cli.output import print_json, print_table, profile_json, trust_json
+from nas.errors import UsageError
 
 if TYPE_CHECKING:
+    from nas.costs.calibration import Calibration
     from nas.costs.target import Target
 
 
@@ -17,27 +20,32 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @target_options
 @json_option
-def command(
-    name: str | None, precision: str | None, batch_size: int | None, runtime: str | None, as_json: bool
-) -> None:
+def command(name: str | None, as_json: bool, **overrides: Any) -> None:
     """List the hardware targets, or show the figures of one with their sources.
 
     NAME is a target, one of its aliases, or the path of a target file.
     """
+    from nas.costs import resolve_target
     from nas.plugins import default_registry
 
     registry = default_registry()
     if name is None:
+        _refuse_overrides(overrides)
         _list([registry.targets[key] for key in registry.targets], as_json)
-        return
-    from nas.costs import resolve_target
+    else:
+        _show(resolve_target(name, registry, **overrides), as_json)
 
-    _show(
-        resolve_target(name, registry, precision=precision, batch_size=batch_size, runtime=runtime), as_json
-    )
+
+def _refuse_overrides(overrides: Mapping[str, Any]) -> None:
+    """A profile is that of one target: beside none it would be ignored silently."""
+    given = [f"--{key.replace('_', '-')}" for key, value in overrides.items() if value is not None]
+    if given:
+        raise UsageError(f"{given[0]} completes one target: nas targets NAME {given[0]} ...")
 
 
 def _list(targets: list[Target], as_json: bool) -> None:
+    from nas.costs.figure_trust import profile_figures, tier_of, trust_counts
+
     targets.sort(key=lambda t: (t.device.device_class, t.device.name))
     if as_json:
         print_json({"targets": [_target_json(target) for target in targets]})
@@ -49,34 +57,73 @@ def _list(targets: list[Target], as_json: bool) -> None:
             t.device.device_class,
             t.device.vendor,
             t.label.partition("/")[2],
+            tier_of(t),
+            ", ".join(f"{number} {trust}" for trust, number in trust_counts(profile_figures(t)).items()),
         )
         for t in targets
     ]
-    print_table(("target", "aliases", "class", "vendor", "default profile"), rows)
+    columns = ("target", "aliases", "class", "vendor", "default profile", "tier", "figures by trust")
+    print_table(columns, rows, f"{len(rows)} targets")
 
 
 def _show(target: Target, as_json: bool) -> None:
+    from nas.costs.figure_trust import tier_of, trust_text
+
     if as_json:
         figures = {
-            k: {"value": f.value, "source": f.source, "trust": f.trust}
-            for k, f in target.device.figures.items()
+            k: {"value": f.value, "source": f.source, "trust": f.trust} for k, f in target.figures.items()
         }
         print_json({**_target_json(target), "figures": figures})
         return
-    click.echo(f"{target.label}\n{target.device.vendor}, {target.device.device_class}\n")
-    rows = [(key, f"{f.value:g}", f.trust, f.source) for key, f in target.device.figures.items()]
+    click.echo(f"{target.label}\n{target.device.vendor}, {target.device.device_class}; {tier_of(target)}")
+    click.echo(f"Figures this profile rests on: {trust_text(target)}\n")
+    rows = [(key, f"{f.value:g}", f.trust, f.source) for key, f in target.figures.items()]
     print_table(("figure", ">value", "trust", "source"), rows)
+    if target.calibration is not None:
+        _print_calibration(target.calibration)
+
+
+def _print_calibration(calibration: Calibration) -> None:
+    """What was measured on the device, by whom and how."""
+    click.echo(
+        f"Calibrated ({calibration.tier}, for the cost model {calibration.model}): {calibration.source}"
+    )
+    interval = f"{calibration.low:.2f} to {calibration.high:.2f} times the prediction, with 90 %"
+    click.echo(f"latency lies in {interval}; kernels take {calibration.scale:.3g} times as long as predicted")
+    if calibration.conditions:
+        print_table(("condition", "value"), list(calibration.conditions.items()))
+    rows = [
+        (kind, c.kernels, f"{c.scale:.3g}", ", ".join(c.sizes) or "–")
+        for kind, c in calibration.corrections.items()
+    ]
+    if rows:
+        print_table(("kind", ">kernels measured", ">takes times", "depends on"), rows)
 
 
 def _target_json(target: Target) -> dict[str, Any]:
+    from nas.costs.figure_trust import tier_of
+
     return {
         "name": target.device.name,
         "aliases": list(target.device.aliases),
         "class": target.device.device_class,
         "vendor": target.device.vendor,
         "label": target.label,
-        "precision": target.precision,
-        "batch_size": target.batch_size,
-        "runtime": target.runtime,
-        "layout": target.layout,
+        **{key: value for key, value in profile_json(target).items() if key != "device"},
+        "tier": tier_of(target),
+        "trust": trust_json(target),
+        "calibration": None if target.calibration is None else _calibration_json(target.calibration),
+    }
+
+
+def _calibration_json(calibration: Calibration) -> dict[str, Any]:
+    return {
+        "tier": calibration.tier,
+        "model": calibration.model,
+        "source": calibration.source,
+        "conditions": dict(calibration.conditions),
+        "scale": calibration.scale,
+        "low": calibration.low,
+        "high": calibration.high,
+        "kernels": {kind: correction.kernels for kind, correction in calibration.corrections.items()},
     }

@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING
 
 from nas._lazy import lazy_exports
+from nas.costs.calibration import Calibration
 from nas.costs.cost import COST_NAMES, Cost, OperatorCost
 from nas.costs.model import CostModel
+from nas.costs.operator_rule import OperatorRule
 from nas.costs.target import Device, Figure, Target
 
 if TYPE_CHECKING:
@@ -15,9 +17,11 @@ if TYPE_CHECKING:
     from nas.costs.resolve import resolve_target
     from nas.costs.table import CostTable
     from nas.costs.target_file import read_target
+    from nas.costs.training import TrainingCost, estimate_training
 
 __all__ = [
     "COST_NAMES",
+    "Calibration",
     "Cost",
     "CostColumns",
     "CostModel",
@@ -26,10 +30,13 @@ __all__ = [
     "Figure",
     "Operator",
     "OperatorCost",
+    "OperatorRule",
     "Target",
     "Trace",
+    "TrainingCost",
     "estimate",
     "estimate_architecture",
+    "estimate_training",
     "load_module",
     "read_target",
     "resolve_target",
@@ -42,8 +49,10 @@ __getattr__ = lazy_exports(
         "CostTable": "nas.costs.table",
         "Operator": "nas.costs.operators",
         "Trace": "nas.costs.operators",
+        "TrainingCost": "nas.costs.training",
         "estimate": "nas.costs.estimation",
         "estimate_architecture": "nas.costs.estimation",
+        "estimate_training": "nas.costs.training",
         "load_module": "nas.costs.modules",
         "read_target": "nas.costs.target_file",
         "resolve_target": "nas.costs.resolve",

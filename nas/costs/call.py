@@ -10,18 +10,26 @@ from typing import Any, TypeAlias
 
 import torch
 
+from nas.costs.tensors import tensor_bytes
+
 
 @dataclass(frozen=True)
 class Call:
-    """One call: the operator's name without namespace, its arguments by name, the tensors it returned."""
+    """One call: the operator's name, its arguments by name, the tensors it returned, and the bytes of a real
+    number in the traced precision, None for what each tensor has."""
 
     name: str
     given: Mapping[str, Any]
     outputs: Sequence[torch.Tensor]
+    width: int | None = None
 
     def tensors(self) -> list[torch.Tensor]:
         """All tensors among the arguments, those in lists too."""
         return tensors_of(self.given.values())
+
+    def bytes(self, tensor: torch.Tensor) -> int:
+        """Bytes of a tensor in the traced precision, what is expanded counted once."""
+        return tensor_bytes(tensor, self.width)
 
     def __getitem__(self, name: str) -> Any:
         return self.given[name]
@@ -29,12 +37,16 @@ class Call:
 
 @dataclass(frozen=True)
 class Work:
-    """The kind of an operator, its multiply-adds, its arithmetic (2 per multiply-add) and its dimensions."""
+    """The kind of an operator, its multiply-adds, its arithmetic (2 per multiply-add) and its dimensions.
+
+    `moved` is (bytes read, bytes written) where that is not each tensor once.
+    """
 
     kind: str
     macs: int = 0
     flops: int = 0
     dims: tuple[tuple[str, int], ...] = ()
+    moved: tuple[int, int] | None = None
 
 
 Rule: TypeAlias = Callable[[Call], Work]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+DEFAULT_MODEL = "utilisation"
+"""The cost model that predicts where none is named."""
 COST_NAMES = ("latency", "peak_memory", "energy", "params", "macs", "bytes_moved", "activation_bytes")
 
 
@@ -34,7 +36,8 @@ class Cost:
     `latency_ms` lies between `low_ms` and `high_ms` with 90 % confidence. `kind` is ``"predicted"`` or
     ``"measured"``; `tier` says what the figure rests on (``"T0"``: datasheet only). Everything is that of
     the deployed form but `params`, which counts those of the network as it is trained. `macs` counts one
-    multiply-add as one, for one sample; bytes are for the batch.
+    multiply-add as one, for one sample; bytes are for the batch. `amounts` are numbers of the model's own,
+    which add up over the layers of a network and from which its `finish` makes latency, bounds and energy.
     """
 
     target: str
@@ -52,15 +55,27 @@ class Cost:
     activation_bytes: int
     operators: tuple[OperatorCost, ...] = ()
     unknown_operators: tuple[str, ...] = ()
+    amounts: tuple[float, ...] = ()
+
+    @property
+    def energy_low_mj(self) -> float:
+        """The lower bound of the energy, ENERGY_ERROR below it where it was predicted."""
+        return self.energy_mj * (1 - ENERGY_ERROR if self.kind == "predicted" else 1)
+
+    @property
+    def energy_high_mj(self) -> float:
+        """The upper bound of the energy."""
+        return self.energy_mj * (1 + ENERGY_ERROR if self.kind == "predicted" else 1)
 
 
+ENERGY_ERROR = 0.4
+"""How far a predicted energy may be off: power follows from datasheets alone."""
 ROUNDING = 1e-9
 KINDS = ("predicted", "measured")
+FINISHED = ("latency_ms", "low_ms", "high_ms", "energy_mj")
+"""What a model's `finish` gives, in this order."""
 AMOUNTS = (
-    "latency_ms",
-    "low_ms",
-    "high_ms",
-    "energy_mj",
+    *FINISHED,
     "peak_memory_bytes",
     "params",
     "macs",
@@ -79,6 +94,8 @@ def cost_problem(cost: object) -> str | None:
             return f"{name} = {value!r:.60}"
         if not math.isfinite(value) or value < 0:
             return f"{name} = {value:g}"
+    if any(not isinstance(amount, int | float) or not math.isfinite(amount) for amount in cost.amounts):
+        return f"amounts = {cost.amounts!r:.60}"
     low, latency, high = cost.low_ms, cost.latency_ms, cost.high_ms
     if low > latency * (1 + ROUNDING) or latency > high * (1 + ROUNDING):
         return f"latency_ms = {latency:g} outside low_ms = {low:g} to high_ms = {high:g}"

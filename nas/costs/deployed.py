@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,11 +10,16 @@ import torch
 from torch import nn
 
 from nas.blocks import build_element, fuse, parameter_count
-from nas.blocks.shapes import ShapesOnly
+from nas.blocks.layer import unchecked
+from nas.blocks.shapes import ShapesOnly, WithoutValues
 from nas.costs.operators import Trace
+from nas.costs.precision import AUTOCAST
 from nas.costs.trace import Shapes, batched, run_traced, trace
+from nas.costs.trace_keys import Profile
 from nas.costs.twin import meta_twin
 from nas.errors import CostError
+from nas.spaces.architecture import Network
+from nas.spaces.fitting import output_signature
 
 if TYPE_CHECKING:
     from nas.blocks.block import Block
@@ -41,19 +46,61 @@ def trace_element(
     signature: Signature,
     blocks: Mapping[str, Block],
     classes: int,
-    profiles: list[tuple[int, str]],
+    profiles: Sequence[Profile],
 ) -> list[Trace]:
-    """The traces of a layer or cell in its deployed form, built without data, one for each (batch size,
-    precision)."""
+    """The traces of a layer or cell in its deployed form, built without data, one for each profile.
+
+    Raises BlockError where it breaks the contract of its block, CostError where it cannot run.
+    """
+    try:
+        return _traced_once(element, signature, blocks, classes, profiles)
+    except Exception:  # whatever it is, building it with all checks finds it again and says it in one line
+        return _traced_with_checks(element, signature, blocks, classes, profiles)
+
+
+def _traced_once(
+    element: Layer | Graph,
+    signature: Signature,
+    blocks: Mapping[str, Block],
+    classes: int,
+    profiles: Sequence[Profile],
+) -> list[Trace]:
+    """The traces, from one run for each profile, that also shows whether the output is as declared."""
+    with torch.device("meta"), WithoutValues(), unchecked():
+        module = build_element(element, signature, blocks, classes)
+    params = parameter_count(module)
+    deployed = fuse(module, in_place=True)
+    outputs: list[torch.Tensor] = []
+    deployed.register_forward_hook(lambda part, given, output: outputs.append(output))
+    found = [_run(deployed, signature, profile) for profile in profiles]
+    declared = output_signature(Network(signature, (element,), classes), blocks).shape
+    for profile, output in zip(profiles, outputs, strict=True):
+        if output.shape != (profile.batch_size, *declared):
+            raise CostError(f"an output of shape {tuple(output.shape)} where {declared} is declared")
+    lower = [AUTOCAST.get(profile.precision) for profile in profiles]
+    return [
+        replace(one, params=params, is_lower=output.dtype == dtype)
+        for one, output, dtype in zip(found, outputs, lower, strict=True)
+    ]
+
+
+def _run(deployed: nn.Module, signature: Signature, profile: Profile) -> Trace:
+    dtype = AUTOCAST[profile.precision] if profile.is_lower else torch.float32
+    return run_traced(deployed, [(profile.batch_size, *signature.shape)], profile.precision, dtype=dtype)
+
+
+def _traced_with_checks(
+    element: Layer | Graph,
+    signature: Signature,
+    blocks: Mapping[str, Block],
+    classes: int,
+    profiles: Sequence[Profile],
+) -> list[Trace]:
     with torch.device("meta"), ShapesOnly():  # type: ignore[no-untyped-call]
         module = build_element(element, signature, blocks, classes)
     params = parameter_count(module)
     deployed = fuse(module, in_place=True)
-    shape = signature.shape
-    try:
-        found = [run_traced(deployed, [(batch, *shape)], precision) for batch, precision in profiles]
-    except Exception:
-        found = [trace(deployed, shape, batch, precision) for batch, precision in profiles]
+    found = [trace(deployed, signature.shape, one.batch_size, one.precision) for one in profiles]
     return [replace(one, params=params) for one in found]
 
 

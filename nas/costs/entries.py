@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nas.costs.columns import ENTRIES
-from nas.costs.cost import Cost
+from nas.costs.cost import FINISHED, Cost
 from nas.costs.operators import Trace
-from nas.spaces.architecture import Graph, Layer
-from nas.spaces.signature import Signature
+from nas.costs.trace_keys import Key, Profile
+from nas.costs.tracing import Tracing
+from nas.errors import CostError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nas.blocks.block import Block
-    from nas.costs.model import CostModel
     from nas.costs.target import Target
+    from nas.costs.tracing import TraceCache
+    from nas.plugins import Registry
 
-Key: TypeAlias = tuple[Layer | Graph, Signature, int]
-"""A layer or cell, the signature of its input, the classes of the network."""
 EMPTY_ROW = 0
 
 
@@ -36,44 +35,59 @@ class Provenance:
 
 
 class Entries:
-    """Rows of figures, one for each distinct layer met, of shape (targets, ENTRIES); row 0 is that of no
-    layer.
+    """Rows of figures, one for each distinct layer met, of shape (targets, width); row 0 is that of no layer.
 
-    A model may charge a constant for each network; it stands in `constants` and in no row.
+    A row holds the amounts of the cost model, padded with zeros to the most of any target, then COUNTS and
+    LIVE. A model may charge a constant for each network; it stands in `constants` and in no row. Under
+    autocast a layer has a second row of figures, for an input in the lower precision, and tells the precision
+    of its output.
     """
 
     def __init__(
         self,
         targets: Sequence[Target],
-        model: CostModel,
-        blocks: Mapping[str, Block],
-        owner: object = None,
+        registry: Registry,
+        model: str,
+        cache: TraceCache | None = None,
     ) -> None:
         self._targets = tuple(targets)
-        self._model = model
-        self._owner = owner
-        self._blocks = blocks
-        self._profiles = list(dict.fromkeys((target.batch_size, target.precision) for target in targets))
+        self._model = registry.cost_models[model]
+        self._owner = registry.cost_models.provider(model)
+        self._variants = [Profile.of(target.batch_size, target.precision) for target in targets]
+        self._profiles = list(dict.fromkeys(profile for variants in self._variants for profile in variants))
+        self.is_autocast = any(len(variants) > 1 for variants in self._variants)
         self._rows: dict[Key, int] = {}
         self._unknown: dict[int, tuple[str, ...]] = {}
-        self._values = np.zeros((64, len(self._targets), len(ENTRIES)))
-        costs = [model.price(_nothing(target), target, owner) for target in self._targets]
+        self.tracing = Tracing(registry, self._profiles, cache)
+        costs = [self._model.price(_nothing(target), target, self._owner) for target in self._targets]
         self.provenance = tuple(Provenance(cost.kind, cost.tier, cost.model) for cost in costs)
-        self.constants = np.array([_figures(cost, 0) for cost in costs])
+        self._widths = [len(self._amounts(cost)) for cost in costs]
+        self._padded = max(self._widths)
+        self.constants = np.stack([self._figures(index, cost, 0) for index, cost in enumerate(costs)])
+        self._values = np.zeros((2, 64, *self.constants.shape))
+        self._is_lower = np.zeros((2, 64, len(self._targets)), dtype=bool)
+        self._is_lower[1, EMPTY_ROW] = True
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """All rows so far, and zeros."""
+        """All rows so far, and zeros: for an input in single precision, and in the lower one of autocast; of
+        shape (2, rows, targets, width)."""
         return self._values
+
+    @property
+    def is_lower(self) -> NDArray[np.bool_]:
+        """Whether the output is in the lower precision, for both inputs, of shape (2, rows, targets)."""
+        return self._is_lower
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def row(self, element: Layer | Graph, signature: Signature, classes: int) -> int:
-        """The row of a layer; it is traced and priced where it is new."""
-        key = (element, signature, classes)
-        row = self._rows.get(key)
-        return self._add(key) if row is None else row
+    def rows(self, keys: Sequence[Key]) -> list[int]:
+        """The row of each of some layers; those that are new are traced and priced."""
+        new = [key for key in dict.fromkeys(keys) if key not in self._rows]
+        for key, traces in zip(new, self.tracing.traces(new), strict=True):
+            self._add(key, traces)
+        return [self._rows[key] for key in keys]
 
     def unknown_operators(self, rows: Sequence[int]) -> tuple[str, ...]:
         """The operators without a rule in these rows, each once."""
@@ -81,42 +95,60 @@ class Entries:
             return ()
         return tuple(dict.fromkeys(name for row in rows for name in self._unknown.get(row, ())))
 
-    def _add(self, key: Key) -> int:
-        from nas.costs.deployed import trace_element
+    def finished(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The figures of n networks, of shape (n, targets, ENTRIES), from the sums of their rows and the
+        constants, of shape (n, targets, width)."""
+        found = np.empty((*sums.shape[:2], len(ENTRIES)))
+        for index, (target, width) in enumerate(zip(self._targets, self._widths, strict=True)):
+            found[:, index, : len(FINISHED)] = self._model.finished(
+                sums[:, index, :width], target, self._owner
+            )
+        found[..., len(FINISHED) :] = sums[..., self._padded :]
+        return found
 
-        element, signature, classes = key
-        found = trace_element(element, signature, self._blocks, classes, self._profiles)
+    def _add(self, key: Key, found: Sequence[Trace]) -> None:
+        """Prices a layer on every target, from its trace for each profile."""
         traces = dict(zip(self._profiles, found, strict=True))
         row = len(self._rows) + 1
-        if row == len(self._values):
-            self._values = np.concatenate([self._values, np.zeros_like(self._values)])
-        for index, target in enumerate(self._targets):
-            trace = traces[target.batch_size, target.precision]
-            cost = self._model.price(trace, target, self._owner)
-            self._values[row, index] = _figures(cost, trace.weight_bytes) - self.constants[index]
+        if row == self._values.shape[1]:
+            self._values = np.concatenate([self._values, np.zeros_like(self._values)], axis=1)
+            self._is_lower = np.concatenate([self._is_lower, np.zeros_like(self._is_lower)], axis=1)
+        for index, variants in enumerate(self._variants):
+            for place, profile in enumerate(variants):
+                self._values[place, row, index] = self._priced(index, traces[profile])
+                self._is_lower[place, row, index] = traces[profile].is_lower
         if found[0].unknown_operators:
             self._unknown[row] = found[0].unknown_operators
         self._rows[key] = row
-        return row
+
+    def _priced(self, index: int, trace: Trace) -> NDArray[np.float64]:
+        """The figures of a trace on one target, without the constant of a network."""
+        cost = self._model.price(trace, self._targets[index], self._owner)
+        constant: NDArray[np.float64] = self.constants[index]
+        return self._figures(index, cost, trace.weight_bytes) - constant
+
+    def _amounts(self, cost: Cost) -> tuple[float, ...]:
+        """What adds up over layers: the model's own amounts, or the figures themselves."""
+        if self._model.finish is not None:
+            return cost.amounts
+        return tuple(getattr(cost, name) for name in FINISHED)
+
+    def _figures(self, index: int, cost: Cost, weight_bytes: int) -> NDArray[np.float64]:
+        """The row of a cost on one target, of shape (width,), with the constant of a network."""
+        amounts = self._amounts(cost)
+        if len(amounts) != self._widths[index]:
+            raise CostError(
+                f"cost model {self._model.name!r} gave {len(amounts)} amounts for one module and"
+                f" {self._widths[index]} for another on {self._targets[index].label}."
+                " This is a defect of the model."
+            )
+        padding = (0.0,) * (self._padded - len(amounts))
+        counts = (cost.params, cost.macs, cost.bytes_moved, cost.activation_bytes, weight_bytes)
+        return np.array(
+            [*amounts, *padding, *counts, cost.peak_memory_bytes - weight_bytes], dtype=np.float64
+        )
 
 
 def _nothing(target: Target) -> Trace:
     """The trace of a network without operators."""
     return Trace((), 0, 0, 0, 0, target.batch_size, target.precision)
-
-
-def _figures(cost: Cost, weight_bytes: int) -> NDArray[np.float64]:
-    """The figures of a cost in the order of ENTRIES."""
-    entries = {
-        "latency": cost.latency_ms,
-        "latency_low": cost.low_ms,
-        "latency_high": cost.high_ms,
-        "energy": cost.energy_mj,
-        "params": cost.params,
-        "macs": cost.macs,
-        "bytes_moved": cost.bytes_moved,
-        "activation_bytes": cost.activation_bytes,
-        "weight_bytes": weight_bytes,
-        "live_bytes": cost.peak_memory_bytes - weight_bytes,
-    }
-    return np.array([entries[name] for name in ENTRIES], dtype=np.float64)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.costs.cost import Cost
+from nas.costs.cost import DEFAULT_MODEL, Cost
 from nas.costs.operators import join_traces
 from nas.costs.resolve import resolve_target
+from nas.costs.trace_keys import Profile
 from nas.errors import CostError
 
 if TYPE_CHECKING:
@@ -16,10 +17,9 @@ if TYPE_CHECKING:
     from nas.costs.operators import Trace
     from nas.costs.target import Target
     from nas.costs.trace import Shapes
+    from nas.costs.tracing import TraceCache
     from nas.plugins import Registry
     from nas.spaces.architecture import Architecture, Graph, Layer, Network
-
-DEFAULT_MODEL = "roofline"
 
 
 def estimate(
@@ -30,6 +30,7 @@ def estimate(
     batch_size: int | None = None,
     precision: str | None = None,
     runtime: str | None = None,
+    layout: str | None = None,
     model: str = DEFAULT_MODEL,
     fused: bool = True,
     registry: Registry | None = None,
@@ -49,7 +50,9 @@ def estimate(
     from nas.costs.trace import trace
 
     registry = or_default(registry)
-    resolved = resolve_target(target, registry, precision=precision, batch_size=batch_size, runtime=runtime)
+    resolved = resolve_target(
+        target, registry, precision=precision, batch_size=batch_size, runtime=runtime, layout=layout
+    )
     find = trace_deployed if fused else trace
     found = find(module, input_shape, resolved.batch_size, resolved.precision)
     return registry.cost_models[model].price(found, resolved, registry.cost_models.provider(model))
@@ -60,31 +63,35 @@ def estimate_architecture(
     target: str | Path | Target,
     registry: Registry | None = None,
     model: str = DEFAULT_MODEL,
+    cache: TraceCache | None = None,
 ) -> Cost:
     """What an architecture takes on a target at its deployment input, with every operator.
 
     Layers are traced one by one in their deployed form and put together, as the cost table does it; operators
-    carry the path of their module in the built network.
+    carry the path of their module in the built network. What `cache` holds is not traced again.
     """
     registry = or_default(registry)
     resolved = resolve_target(target, registry)
-    found = trace_network(network_of(architecture), resolved, registry)
+    found = trace_network(network_of(architecture), resolved, registry, cache)
     return registry.cost_models[model].price(found, resolved, registry.cost_models.provider(model))
 
 
-def trace_network(network: Network, target: Target, registry: Registry) -> Trace:
+def trace_network(
+    network: Network, target: Target, registry: Registry, cache: TraceCache | None = None
+) -> Trace:
     """The deployed form of a network, layer by layer; layers that are alike are traced once."""
-    from nas.costs.deployed import trace_element
+    from nas.costs.tracing import Tracing
     from nas.spaces import element_signatures
 
-    profile = (target.batch_size, target.precision)
-    traces: dict[object, Trace] = {}
-    parts = []
-    for index, (element, signature) in enumerate(element_signatures(network, registry.blocks)):
-        key = (element, signature)
-        if key not in traces:
-            traces[key] = trace_element(element, signature, registry.blocks, network.classes, [profile])[0]
-        parts.append((f"layers.{index}_{_name(element)}", traces[key]))
+    pairs = element_signatures(network, registry.blocks)
+    keys = [(element, signature, network.classes) for element, signature in pairs]
+    distinct = list(dict.fromkeys(keys))
+    tracing = Tracing(registry, Profile.of(target.batch_size, target.precision), cache)
+    traces = dict(zip(distinct, tracing.traces(distinct), strict=True))
+    parts: list[tuple[str, Trace]] = []
+    for index, key in enumerate(keys):
+        is_lower = bool(parts) and parts[-1][1].is_lower
+        parts.append((f"layers.{index}_{_name(key[0])}", traces[key][is_lower]))
     if not parts:
         raise CostError("the architecture's network has no layers to price")
     return join_traces(parts)

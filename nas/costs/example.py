@@ -41,6 +41,7 @@ def block_example(name: str, blocks: Mapping[str, Block]) -> BlockExample | None
     A block that may change the width keeps it, at stride 1; a head has 1000 classes.
     """
     from nas.costs.deployed import trace_element
+    from nas.costs.trace_keys import Profile
 
     use = default_use(name, blocks)
     if use is None or blocks[name].domain not in SIGNATURES:
@@ -48,7 +49,9 @@ def block_example(name: str, blocks: Mapping[str, Block]) -> BlockExample | None
     for signature, stride in _places(SIGNATURES[blocks[name].domain]):
         width = signature.channels if blocks[name].role in WIDTH_ROLES else None
         if fit(use, signature, width, stride, blocks) is not None:
-            found = trace_element(Layer(use, width, stride), signature, blocks, CLASSES, [(1, "fp32")])[0]
+            found = trace_element(
+                Layer(use, width, stride), signature, blocks, CLASSES, [Profile(1, "fp32")]
+            )[0]
             return BlockExample(signature, use, found.params, found.macs)
     return None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from nas.costs.liveness import Allocation
+
 KINDS = (
     "conv",
     "conv_depthwise",
@@ -37,7 +39,8 @@ class Operator:
     matrix products, attention, recurrent layers, half the arithmetic of a Fourier transform), `flops` all
     arithmetic, 2 per multiply-add. `bytes_read` is everything it reads, of which `weight_bytes` are weights.
     `sources` says who made what it reads: (index of the operator, or -1 for the input; bytes). `dims` are the
-    named dimensions of its kind. `known` is False where no rule describes the operator.
+    named dimensions of its kind. `known` is False where no rule describes the operator. `scratch_bytes` is
+    memory that torch's kernel takes while it runs, for a copy of an input that lies in another order.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Operator:
     sources: tuple[tuple[int, int], ...] = ()
     dims: tuple[tuple[str, int], ...] = ()
     known: bool = True
+    scratch_bytes: int = 0
 
     @property
     def bytes_moved(self) -> int:
@@ -67,9 +71,11 @@ class Operator:
 class Trace:
     """What a module executes for one batch of inputs.
 
-    `params` counts its parameters, shared ones once; `weight_bytes` takes buffers in. `activation_bytes` is
-    all that operators allocate, `peak_activation_bytes` the most that is alive at one time: a tensor lives,
-    with all its views, from the operator that makes it to the last that reads it.
+    `params` counts its parameters, shared ones once; `weight_bytes` takes buffers in, and what autocast keeps
+    of them in lower precision. `activation_bytes` is all that operators allocate, `peak_activation_bytes` the
+    most that is alive at one time: a tensor lives, with all its views, from the operator that makes it to the
+    last that reads it. `allocations` says of each piece of memory when it is there. `is_lower` says of a
+    layer whether its output leaves it in the lower precision of autocast.
     """
 
     operators: tuple[Operator, ...]
@@ -79,6 +85,8 @@ class Trace:
     peak_activation_bytes: int
     batch_size: int = 1
     precision: str = "fp32"
+    allocations: tuple[Allocation, ...] = ()
+    is_lower: bool = False
 
     @property
     def macs(self) -> int:
@@ -113,9 +121,12 @@ def join_traces(traces: Sequence[tuple[str, Trace]]) -> Trace:
     it counts as input: nothing is fused across parts, so that parts can be priced alone.
     """
     operators: list[Operator] = []
+    allocations: list[Allocation] = []
     for path, trace in traces:
         offset = len(operators)
         operators.extend(_moved(operator, path, offset) for operator in trace.operators)
+        if trace.operators:
+            allocations.extend(allocation.moved(offset) for allocation in trace.allocations)
     parts = [trace for _, trace in traces]
     return replace(
         parts[0],
@@ -124,6 +135,8 @@ def join_traces(traces: Sequence[tuple[str, Trace]]) -> Trace:
         weight_bytes=sum(part.weight_bytes for part in parts),
         activation_bytes=sum(part.activation_bytes for part in parts),
         peak_activation_bytes=max(part.peak_activation_bytes for part in parts),
+        allocations=tuple(allocations),
+        is_lower=parts[-1].is_lower,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from nas.costs.autocast import policy_of
 from nas.costs.call import Rule
 from nas.costs.rules import rule_for
 
@@ -112,6 +113,8 @@ KEEP_SHAPE = frozenset(
     ]
 )
 """Operators whose output is like the largest input: on the meta device they need not run."""
+LIKE_INPUT = frozenset({"batch_norm", "layer_norm", "group_norm", "rms_norm"})
+"""Operators whose output is like their first argument, whatever weights they are given."""
 ONE_OUTPUT = frozenset({"norm", "pool", "sdpa"})
 """Kinds whose further outputs (statistics, indices) inference does not write."""
 
@@ -125,12 +128,23 @@ class Plan:
         self.name = opname if namespace == "aten" else f"{namespace}::{opname}"
         key = "CompositeImplicitAutograd"
         has_composition = torch._C._dispatch_has_kernel_for_dispatch_key(operator.name(), key)
-        self.is_composite = has_composition and self.name not in WHOLE
+        self.rule: Rule | None = None if self.name in FREE else rule_for(operator)
+        is_whole = self.name in WHOLE or (namespace != "aten" and self.rule is not None)
+        self.is_composite = has_composition and not is_whole
         self.is_free = self.name in FREE
+        self.is_linear = self.name == "linear"
         self.is_mutable = operator._schema.is_mutable
+        self.is_pure = namespace == "aten" and not self.is_free and not _shares_memory(operator._schema)
+        self.policy = policy_of(operator)
         self.takes_device = any(argument.name == "device" for argument in operator._schema.arguments)
         self.keeps_shape = self.name in KEEP_SHAPE
-        self.rule: Rule | None = None if self.is_composite or self.is_free else rule_for(operator)
+        in_place = self.name.endswith("_") and self.name[:-1] in KEEP_SHAPE
+        self.keeps_input = in_place or self.name in LIKE_INPUT
+
+
+def _shares_memory(schema: Any) -> bool:
+    """Whether an operator writes its arguments or returns views of them."""
+    return any(argument.alias_info is not None for argument in (*schema.arguments, *schema.returns))
 
 
 _plans: dict[Any, Plan] = {}

@@ -21,6 +21,7 @@ from nas.costs.rule_names import (
     RESAMPLES,
 )
 from nas.costs.rules_matrix import MATRIX_RULES
+from nas.costs.rules_of_plugins import rule_of_plugin
 
 
 def _pool(call: Call) -> Work:
@@ -48,6 +49,18 @@ def _grid_sample(call: Call) -> Work:
     return Work("resample", 0, 2 * taps * call.outputs[0].numel(), (("taps", taps),))
 
 
+def _resample(factor: int) -> Rule:
+    """So many operations for each element; ``planar`` tells that channels lie apart, map by map."""
+
+    def rule(call: Call) -> Work:
+        output = call.outputs[0]
+        planar = int(call.tensors()[0].is_contiguous())
+        dims = (("positions", product(output.shape[2:])), ("planar", planar))
+        return Work("resample", 0, factor * output.numel(), dims)
+
+    return rule
+
+
 def _distances(call: Call) -> Work:
     """All pairs of rows of two matrices: difference, power, sum."""
     return Work("reduce", 0, 3 * call.outputs[0].numel() * call["x1"].shape[-1])
@@ -68,7 +81,7 @@ RULES: Mapping[str, Rule] = {
     **{name: per_input("norm", factor) for name, factor in NORMS.items()},
     **{name: per_output("copy", 0) for name in COPIES},
     **{name: per_output("gather", 0) for name in GATHERS},
-    **{name: per_output("resample", factor) for name, factor in RESAMPLES.items()},
+    **{name: _resample(factor) for name, factor in RESAMPLES.items()},
     **{name: per_output("softmax", 5) for name in ("_softmax", "_log_softmax", "_safe_softmax")},
     **dict.fromkeys(POOLS, _pool),
     **{name: per_input("pool") for name in ADAPTIVE_POOLS},
@@ -84,27 +97,16 @@ def rule_for(operator: Any) -> Rule | None:
     """The rule of an operator, or None where none describes it.
 
     In-place forms (``add_``) share that of the plain one; what torch tags as pointwise needs none of its own.
-    An operator of another library is described by `register_rule`, or else by the formula it registered with
+    An operator of another library is described by a plugin, or else by the formula it registered with
     `torch.utils.flop_counter`.
     """
     if operator.namespace != "aten":
-        return _rules_of_plugins.get(operator.overloadpacket) or _registered(operator)
+        return rule_of_plugin(f"{operator.namespace}::{operator._opname}") or _registered(operator)
     name = operator._opname
     rule = RULES.get(name) or (RULES.get(name[:-1]) if name.endswith("_") else None)
     if rule is None and torch.Tag.pointwise in operator.tags:
         return per_output("pointwise")
     return rule
-
-
-def register_rule(operator: Any, rule: Rule) -> None:
-    """Describes an operator of another library, ``torch.ops.library.name``, to every trace from now on.
-
-    The module that defines the operator is the place to call it: then whoever runs it has it priced.
-    """
-    _rules_of_plugins[operator] = rule
-
-
-_rules_of_plugins: dict[Any, Rule] = {}
 
 
 def _registered(operator: Any) -> Rule | None:

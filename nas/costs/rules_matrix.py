@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
@@ -75,6 +76,13 @@ def _linear(call: Call) -> Work:
         2 * macs,
         (("batch", 1), ("rows", rows), ("columns", columns), ("inner", inputs.shape[-1])),
     )
+
+
+def as_linear(work: Work) -> Work:
+    """A batch of products with the same matrix, as the one product that it is."""
+    dims = dict(work.dims)
+    batch, rows = dims["batch"], dims["rows"]
+    return replace(work, kind="gemm", dims=tuple({**dims, "batch": 1, "rows": batch * rows}.items()))
 
 
 def _attention(call: Call) -> Work:

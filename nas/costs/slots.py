@@ -1,4 +1,4 @@
-"""From the decisions of many architectures to the layer that stands in one slot of each."""
+"""From the decisions of many architectures to the layer that stands in each slot of each."""
 
 from __future__ import annotations
 
@@ -10,62 +10,98 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LARGEST_CODE = 2**62
+LARGEST_CODE = 2**53
+"""Codes below it are exact as floating-point numbers, which matrix products are fast for."""
 
 
 class SlotRows:
-    """The rows of one slot by the decisions that determine what stands there.
+    """The rows of all slots by the decisions that determine what stands in each.
 
-    The decisions of an architecture, read as the digits of one number in mixed radix, are the code of what
-    stands in the slot. `find` is asked once for each code that is met, with the index of an architecture that
-    has it, and its answer is kept.
+    `slots` are the columns of these decisions for each slot, `options` how many options each decision has.
+    The decisions of a slot, read as the digits of one number in mixed radix, are the code of what stands
+    there. `find` is asked once for each code that is met, and its answer is kept.
     """
 
-    def __init__(self, columns: Sequence[int], options: Sequence[int]) -> None:
-        self._columns = np.array(columns, dtype=np.intp)
-        self._weights = _mixed_radix(options)
-        self._codes = np.empty(0, dtype=np.int64)
-        self._rows = np.empty(0, dtype=np.int64)
-        self._numbers: dict[bytes, int] = {}
+    def __init__(self, slots: Sequence[Sequence[int]], options: Sequence[int]) -> None:
+        self._columns = [np.array(columns, dtype=np.intp) for columns in slots]
+        self._weights = np.zeros((len(options), len(slots)))
+        self._numbers: dict[int, dict[bytes, int]] = {}
+        for place, columns in enumerate(self._columns):
+            weights = _mixed_radix([options[column] for column in columns])
+            if weights is None:
+                self._numbers[place] = {}
+            else:
+                self._weights[columns, place] = weights
+        self._known = [_KnownCodes() for _ in slots]
 
-    def rows(self, population: NDArray[np.int64], find: Callable[[int], int]) -> NDArray[np.int64]:
-        """One row for each architecture of an (n, decisions) array."""
-        codes = self._codes_of(population[:, self._columns])
-        places = np.searchsorted(self._codes, codes)
-        missing = np.flatnonzero(self._at(self._codes, places) != codes)
-        if len(missing):
-            self._learn(codes, missing, find)
-            places = np.searchsorted(self._codes, codes)
-        return self._rows[places]
+    def rows(
+        self, population: NDArray[np.int64], find: Callable[[list[tuple[int, int]]], Sequence[int]]
+    ) -> NDArray[np.int64]:
+        """The rows of all slots of an (n, decisions) array, of shape (n, slots).
 
-    def _learn(self, codes: NDArray[np.int64], missing: NDArray[np.intp], find: Callable[[int], int]) -> None:
-        new, first = np.unique(codes[missing], return_index=True)
-        rows = [find(int(missing[index])) for index in first]
-        all_codes = np.concatenate([self._codes, new])
+        `find` takes the index of an architecture and the slot, of each code that is new, and returns rows.
+        """
+        codes = self._codes_of(population)
+        places = [known.places(column) for known, column in zip(self._known, codes, strict=True)]
+        new = [known.new(*pair) for known, *pair in zip(self._known, codes, places, strict=True)]
+        asked = [(index, slot) for slot, indices in enumerate(new) for index in indices.tolist()]
+        if asked:
+            self._learn(codes, new, np.array(find(asked), dtype=np.int64))
+            places = [known.places(column) for known, column in zip(self._known, codes, strict=True)]
+        found = [known.rows[place] for known, place in zip(self._known, places, strict=True)]
+        return np.stack(found, axis=1)
+
+    def _learn(
+        self, codes: NDArray[np.float64], new: list[NDArray[np.intp]], rows: NDArray[np.int64]
+    ) -> None:
+        parts = np.split(rows, np.cumsum([len(indices) for indices in new])[:-1])
+        for known, column, indices, part in zip(self._known, codes, new, parts, strict=True):
+            known.learn(column[indices], part)
+
+    def _codes_of(self, population: NDArray[np.int64]) -> NDArray[np.float64]:
+        """One number for each combination of decisions of a slot, of shape (slots, n)."""
+        codes: NDArray[np.float64] = np.ascontiguousarray((population.astype(np.float64) @ self._weights).T)
+        for place, numbers in self._numbers.items():
+            codes[place] = _numbered(population[:, self._columns[place]], numbers)
+        return codes
+
+
+class _KnownCodes:
+    """The codes of one slot that were met, in order, and the row of each; infinity stands behind the last."""
+
+    def __init__(self) -> None:
+        self._codes = np.full(1, np.inf)
+        self.rows = np.full(1, -1, dtype=np.int64)
+
+    def places(self, codes: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Where each code stands, or would."""
+        return np.searchsorted(self._codes, codes)
+
+    def new(self, codes: NDArray[np.float64], places: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The index of the first of each code that was not met yet."""
+        missing = np.flatnonzero(self._codes[places] != codes)
+        return missing[np.unique(codes[missing], return_index=True)[1]]
+
+    def learn(self, codes: NDArray[np.float64], rows: NDArray[np.int64]) -> None:
+        """Keeps the rows of new codes."""
+        all_codes = np.concatenate([self._codes, codes])
         order = np.argsort(all_codes)
         self._codes = all_codes[order]
-        self._rows = np.concatenate([self._rows, np.array(rows, dtype=np.int64)])[order]
-
-    def _codes_of(self, picked: NDArray[np.int64]) -> NDArray[np.int64]:
-        """One number for each combination of decisions; where it would be too large, the next one free."""
-        if self._weights is not None:
-            codes: NDArray[np.int64] = picked @ self._weights
-            return codes
-        distinct, inverse = np.unique(picked, axis=0, return_inverse=True)
-        numbers = [self._numbers.setdefault(row.tobytes(), len(self._numbers)) for row in distinct]
-        return np.array(numbers, dtype=np.int64)[inverse.reshape(-1)]
-
-    @staticmethod
-    def _at(values: NDArray[np.int64], places: NDArray[np.intp]) -> NDArray[np.int64]:
-        """The values at these places, -1 behind the last."""
-        return np.append(values, -1)[places]
+        self.rows = np.concatenate([self.rows, rows])[order]
 
 
-def _mixed_radix(options: Sequence[int]) -> NDArray[np.int64] | None:
+def _mixed_radix(options: Sequence[int]) -> list[int] | None:
     """What each digit counts, or None where the largest number does not fit."""
     weights = []
     combinations = 1
     for count in options:
         weights.append(combinations)
         combinations *= count
-    return np.array(weights, dtype=np.int64) if combinations < LARGEST_CODE else None
+    return weights if combinations < LARGEST_CODE else None
+
+
+def _numbered(picked: NDArray[np.int64], numbers: dict[bytes, int]) -> NDArray[np.int64]:
+    """A number for each combination of decisions: the next free one where it is new."""
+    distinct, inverse = np.unique(picked, axis=0, return_inverse=True)
+    found = [numbers.setdefault(row.tobytes(), len(numbers)) for row in distinct]
+    return np.array(found, dtype=np.int64)[inverse.reshape(-1)]

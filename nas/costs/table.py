@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.costs.columns import ENTRIES, LIVE, SUMS, CostColumns
-from nas.costs.cost import Cost
+from nas.costs.columns import COUNTS, ENTRIES, FINISHED, CostColumns
+from nas.costs.cost import DEFAULT_MODEL, Cost
 from nas.costs.entries import EMPTY_ROW, Entries
-from nas.costs.estimation import DEFAULT_MODEL, network_of, or_default
+from nas.costs.estimation import network_of, or_default
 from nas.costs.slots import SlotRows
+from nas.costs.trace_keys import Key
 from nas.errors import CostError, SpaceError, UnknownNameError
 from nas.spaces.fitting import element_signatures
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from nas.costs.target import Target
+    from nas.costs.tracing import TraceCache
     from nas.plugins import Registry
     from nas.spaces import Space
     from nas.spaces.architecture import Architecture
@@ -29,12 +32,29 @@ CHUNK = 32_768
 """Architectures that are added up at a time, so that the sums stay in the cache."""
 
 
+@dataclass(frozen=True)
+class TablePrice:
+    """Prices many architectures by one cost of a table, such as ``latency`` or ``latency_p90@a100``."""
+
+    table: CostTable
+    name: str
+
+    def __call__(self, architectures: Sequence[Architecture]) -> list[float]:
+        """One value for each architecture."""
+        return self.table.values(self.name, architectures)
+
+    def at(self, name: str) -> TablePrice:
+        """The price by another cost of the same table."""
+        return self.table.price(name)
+
+
 class CostTable:
     """Prices whole populations of a space on one or more targets, at the deployment input of the space.
 
     A layer is built in its deployed form, traced and priced when it is first met, and kept. Latency, its
     bounds, energy, parameters, MACs and bytes add up over the layers; peak memory is all weights and the
-    largest working set of any layer. The figures equal those of `estimate_architecture`.
+    largest working set of any layer. The figures equal those of `estimate_architecture`. What `cache` holds
+    is not traced again.
 
     Raises CostError where there is no target or the space is flat, UnknownNameError for a model that is none.
     """
@@ -45,6 +65,7 @@ class CostTable:
         targets: Sequence[Target],
         registry: Registry | None = None,
         model: str = DEFAULT_MODEL,
+        cache: TraceCache | None = None,
     ) -> None:
         registry = or_default(registry)
         if not targets:
@@ -55,15 +76,19 @@ class CostTable:
             raise CostError(f"the targets of a cost table need different names, not {', '.join(self._names)}")
         self._space = space
         self._blocks = registry.blocks
-        self._entries = Entries(
-            targets, registry.cost_models[model], registry.blocks, registry.cost_models.provider(model)
-        )
+        self._entries = Entries(targets, registry, model, cache)
         options = [len(decision.options) for decision in space.decisions]
-        self._slots = [SlotRows(slot.columns, [options[c] for c in slot.columns]) for slot in space.slots]
+        self._slots = SlotRows([slot.columns for slot in space.slots], options)
 
     def __len__(self) -> int:
         """The number of distinct layers priced so far."""
         return len(self._entries)
+
+    @property
+    def tiers(self) -> dict[str, str]:
+        """The name of each target → what its figures rest on."""
+        found = (provenance.tier for provenance in self._entries.provenance)
+        return dict(zip(self._names, found, strict=True))
 
     def costs(self, population: ArrayLike) -> CostColumns:
         """The costs of an (n, decisions) array of vectors; SpaceError where one is not of the space."""
@@ -76,12 +101,11 @@ class CostTable:
         """The cost of one architecture on the target of this name, without its operators."""
         if target not in self._names:
             raise UnknownNameError("target", target, self._names)
-        rows = self._rows_of(architecture)
+        rows = self._entries.rows(self._keys_of(architecture))
         columns = CostColumns(self._names, self._sums(np.array([rows])))
         index = self._names.index(target)
-        figures = {
-            name: float(columns.column(f"{name}@{target}")[0]) for name in SUMS if name != "weight_bytes"
-        }
+        names = (*FINISHED, *COUNTS[:-1])
+        figures = {name: float(columns.column(f"{name}@{target}")[0]) for name in names}
         provenance = self._entries.provenance[index]
         return Cost(
             target=self.targets[index].label,
@@ -100,54 +124,59 @@ class CostTable:
             unknown_operators=self._entries.unknown_operators(rows),
         )
 
-    def price(self, name: str) -> Callable[[Sequence[Architecture]], list[float]]:
+    def price(self, name: str) -> TablePrice:
         """A function that prices many architectures by one cost, such as ``latency`` or ``latency@a100``."""
         CostColumns.locate(self._names, name)
+        return TablePrice(self, name)
 
-        def price(architectures: Sequence[Architecture]) -> list[float]:
-            rows = [self._rows_of(architecture) for architecture in architectures]
-            if not rows:
-                return []
-            width = max(map(len, rows))
-            padded = np.array([[*row, *[EMPTY_ROW] * (width - len(row))] for row in rows], dtype=np.int64)
-            values: list[float] = CostColumns(self._names, self._sums(padded)).column(name).tolist()
-            return values
+    def values(self, name: str, architectures: Sequence[Architecture]) -> list[float]:
+        """One cost of each of many architectures, of this space or another."""
+        keys = [self._keys_of(architecture) for architecture in architectures]
+        if not keys:
+            return []
+        found = iter(self._entries.rows([key for one in keys for key in one]))
+        rows = [[next(found) for _ in one] for one in keys]
+        width = max(map(len, rows))
+        padded = np.array([[*row, *[EMPTY_ROW] * (width - len(row))] for row in rows], dtype=np.int64)
+        values: list[float] = CostColumns(self._names, self._sums(padded)).column(name).tolist()
+        return values
 
-        return price
-
-    def _rows_of(self, architecture: Architecture) -> list[int]:
-        """The rows of the layers of an architecture, of this space or another."""
+    def _keys_of(self, architecture: Architecture) -> list[Key]:
+        """The layers of an architecture, of this space or another."""
         network = network_of(architecture)
         pairs = element_signatures(network, self._blocks)
-        return [self._entries.row(element, signature, network.classes) for element, signature in pairs]
+        return [(element, signature, network.classes) for element, signature in pairs]
 
     def _added(self, vectors: NDArray[np.int64]) -> NDArray[np.float64]:
         """The figures of a part of a population, of shape (n, targets, ENTRIES)."""
-        rows = np.empty((len(vectors), len(self._slots)), dtype=np.int64)
-        for place, slot in enumerate(self._slots):
-            rows[:, place] = slot.rows(vectors, partial(self._row, vectors, place))
-        return self._sums(rows)
+        return self._sums(self._slots.rows(vectors, partial(self._find, vectors)))
 
-    def _row(self, vectors: NDArray[np.int64], place: int, index: int) -> int:
-        """The row of what stands in one slot of one vector."""
-        instance = self._space.instances(vectors[index])[place]
-        if instance is None:
-            return EMPTY_ROW
-        return self._entries.row(instance.element, instance.signature, self._space.classes)
+    def _find(self, vectors: NDArray[np.int64], asked: list[tuple[int, int]]) -> list[int]:
+        """The rows of what stands in some slots of some vectors."""
+        indices = dict.fromkeys(index for index, _ in asked)
+        instances = {index: self._space.instances(vectors[index]) for index in indices}
+        found = [instances[index][slot] for index, slot in asked]
+        classes = self._space.classes
+        keys = [(one.element, one.signature, classes) for one in found if one is not None]
+        rows = iter(self._entries.rows(keys))
+        return [EMPTY_ROW if one is None else next(rows) for one in found]
 
     def _sums(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What (n, layers) rows add up to, with the constants of each network."""
-        values = self._entries.values
-        sums = np.zeros((len(rows), *values.shape[1:]))
+        """The figures of networks of (n, layers) rows, of shape (n, targets, ENTRIES)."""
+        single, lower = self._entries.values
+        sums = np.zeros((len(rows), *single.shape[1:]))
         largest = np.zeros((len(rows), len(self.targets)))
-        live = ENTRIES.index(LIVE)
+        is_lower = np.zeros(largest.shape, dtype=bool)
         for column in rows.T:
-            picked = values[column]
+            picked = single[column]
+            if self._entries.is_autocast:
+                picked = np.where(is_lower[..., None], lower[column], picked)
+                behind_single, behind_lower = self._entries.is_lower[:, column]
+                is_lower = np.where(is_lower, behind_lower, behind_single)
             sums += picked
-            np.maximum(largest, picked[..., live], out=largest)
-        sums[..., live] = largest
-        total: NDArray[np.float64] = sums + self._entries.constants
-        return total
+            np.maximum(largest, picked[..., -1], out=largest)
+        sums[..., -1] = largest
+        return self._entries.finished(sums + self._entries.constants)
 
     def _checked(self, population: ArrayLike) -> NDArray[np.int64]:
         if not self._space.slots:
@@ -159,6 +188,6 @@ class CostTable:
                 f"a population of space {self._space.name!r} is an (n, {width}) array of integers"
             )
         limits = np.array([len(decision.options) for decision in self._space.decisions])
-        if ((vectors < 0) | (vectors >= limits)).any():
+        if len(vectors) and (vectors.min() < 0 or (vectors.max(axis=0) >= limits).any()):
             raise SpaceError(f"a vector of the population is not of space {self._space.name!r}")
         return vectors.astype(np.int64, copy=False)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nas.costs.calibration import Calibration
 
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "amp-fp16", "int8")
-RUNTIMES = ("eager", "compiled", "onnxruntime", "tflite", "tensorrt")
+RUNTIMES = ("eager", "compiled", "onnxruntime", "tflite", "tensorrt", "whole-model")
 LAYOUTS = ("nchw", "nhwc")
 
 
@@ -25,7 +29,8 @@ class Device:
 
     `figures` maps a key to a Figure: ``fp32_tflops``, ``tf32_tflops``, ``fp16_tflops``, ``bf16_tflops``,
     ``int8_tops``, ``memory_bandwidth_gbs``, ``cache_mb``, ``memory_gb``, ``units``, ``clock_mhz``,
-    ``tdp_w``, ``idle_w``, ``launch_floor_us``, ``eager_operator_us``. Peaks are dense, fp32-accumulate.
+    ``tdp_w``, ``idle_w``, ``launch_floor_us``, ``eager_operator_us``,
+    ``eager_norm_channel_us``. Peaks are dense, fp32-accumulate.
     """
 
     name: str
@@ -40,6 +45,7 @@ class Target:
     """Where a network runs: device, precision, batch size, runtime and layout, all named.
 
     `name` is what the user wrote (``a100``) and names the costs of this target (``latency@a100``).
+    `calibration` is what was measured there, None where nothing was.
     """
 
     name: str
@@ -48,9 +54,16 @@ class Target:
     batch_size: int = 1
     runtime: str = "compiled"
     layout: str = "nchw"
-    calibration: Mapping[str, float] = field(default_factory=dict)
+    calibration: Calibration | None = None
 
     @property
     def label(self) -> str:
         """The whole profile: ``a100-sxm4-80gb/compiled/fp16/b1/nchw``."""
         return f"{self.device.name}/{self.runtime}/{self.precision}/b{self.batch_size}/{self.layout}"
+
+    @property
+    def figures(self) -> Mapping[str, Figure]:
+        """The figures of the device, with those that were measured in the place of the datasheet's."""
+        if self.calibration is None or not self.calibration.figures:
+            return self.device.figures
+        return {**self.device.figures, **self.calibration.figures}

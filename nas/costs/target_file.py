@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from nas.costs.target import LAYOUTS, PRECISIONS, RUNTIMES, Device, Figure, Target
+from nas.costs.calibration_file import CalibrationEntry, FigureEntry, Strict, Text
+from nas.costs.target import LAYOUTS, PRECISIONS, RUNTIMES, Device, Target
 from nas.errors import TargetError, nearest
 
 SIZE_LIMIT = 200_000
@@ -29,31 +30,19 @@ FIGURES = frozenset(PEAKS.values()) | {
     "units",
     "lanes_per_unit",
     "clock_mhz",
+    "base_clock_mhz",
     "tdp_w",
     "idle_w",
     "memory_gb",
     "launch_floor_us",
     "eager_operator_us",
+    "eager_norm_channel_us",
 }
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Text = Annotated[str, Field(min_length=1, max_length=500)]
-Number = Annotated[float, Field(gt=0, lt=1e9, allow_inf_nan=False)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class FigureEntry(_Strict):
-    """One figure: its value in the unit its key names, where it comes from, how far to trust it."""
-
-    value: Number
-    source: Text
-    trust: Literal["measured", "high", "medium", "low", "assumed"] = "medium"
-
-
-class ProfileEntry(_Strict):
+class ProfileEntry(Strict):
     """The profile a target's bare name stands for."""
 
     precision: str = "fp32"
@@ -62,17 +51,18 @@ class ProfileEntry(_Strict):
     layout: str = "nchw"
 
 
-class TargetEntry(_Strict):
+class TargetEntry(Strict):
     """A whole target file."""
 
     name: Name
-    aliases: list[Name] = []
+    aliases: list[Name] = Field(default_factory=list)
     device_class: Text = Field(default="other", alias="class")
     vendor: Text = "unknown"
     architecture: str = ""
     notes: str = ""
     profile: ProfileEntry = ProfileEntry()
     figures: dict[str, FigureEntry]
+    calibration: CalibrationEntry | None = None
 
 
 def read_target(path: Path) -> Target:
@@ -81,15 +71,17 @@ def read_target(path: Path) -> Target:
         entry = TargetEntry.model_validate(_read_toml(path))
     except ValidationError as error:
         raise TargetError(f"{path}: {'; '.join(_explain(item) for item in error.errors()[:5])}") from None
-    unknown = [name for name in entry.figures if name not in FIGURES]
-    if unknown:
-        match = nearest(unknown[0], FIGURES)
-        raise TargetError(
-            f"{path}: unknown figure {unknown[0]!r}" + (f"; did you mean {match!r}?" if match else "")
-        )
-    figures = {name: Figure(f.value, f.source, f.trust) for name, f in entry.figures.items()}
+    measured = entry.calibration.figures if entry.calibration else {}
+    for name in (*entry.figures, *measured):
+        if name not in FIGURES:
+            match = nearest(name, FIGURES)
+            raise TargetError(
+                f"{path}: unknown figure {name!r}" + (f"; did you mean {match!r}?" if match else "")
+            )
+    figures = {name: figure.figure for name, figure in entry.figures.items()}
     device = Device(entry.name, entry.device_class, entry.vendor, figures, tuple(entry.aliases))
-    target = Target(entry.name, device, **entry.profile.model_dump())
+    calibration = entry.calibration.calibration if entry.calibration else None
+    target = Target(entry.name, device, **entry.profile.model_dump(), calibration=calibration)
     return check_target(target, str(path))
 
 
@@ -108,7 +100,7 @@ def check_target(target: Target, where: str | None = None) -> Target:
             f"{prefix}the batch size must be an integer from 1 to {LARGEST_BATCH:,}, "
             f"not {target.batch_size!r}"
         )
-    figures = target.device.figures
+    figures = target.figures
     if "memory_bandwidth_gbs" not in figures:
         raise TargetError(f"{prefix}the figure 'memory_bandwidth_gbs' is missing")
     if PEAKS[target.precision] not in figures:

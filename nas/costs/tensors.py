@@ -6,10 +6,14 @@ from typing import Any
 
 import torch
 
+HALVES = (torch.float16, torch.bfloat16, torch.complex32)
 
-def number_bytes(dtype: torch.dtype, width: int) -> int:
+
+def number_bytes(dtype: torch.dtype, width: int | None) -> int:
     """Bytes of one number where one real number takes `width`: complex ones take twice that, integers their
-    own."""
+    own. Without a width all take their own, double precision that of single."""
+    if width is None:
+        width = 2 if dtype in HALVES else 4
     if dtype.is_floating_point:
         return width
     return 2 * width if dtype.is_complex else dtype.itemsize
@@ -25,7 +29,7 @@ def distinct_elements(tensor: torch.Tensor) -> int:
     return count
 
 
-def tensor_bytes(tensor: torch.Tensor, width: int) -> int:
+def tensor_bytes(tensor: torch.Tensor, width: int | None) -> int:
     """Bytes of the elements of a tensor; of a sparse one, of its values and indices."""
     if tensor.layout is not torch.strided:
         return sum(tensor_bytes(part, width) for part in sparse_parts(tensor))
@@ -49,7 +53,7 @@ def memory_key(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-def memory_bytes(tensor: torch.Tensor, width: int) -> int:
+def memory_bytes(tensor: torch.Tensor, width: int | None) -> int:
     """Bytes of the whole memory behind a tensor."""
     if tensor.layout is not torch.strided:
         return tensor_bytes(tensor, width)

@@ -15,7 +15,7 @@ from nas.costs.operators import Operator, Trace
 from nas.costs.precision import widths_of
 from nas.costs.recorder import Recorder
 from nas.costs.twin import cpu_twin, has_sparse_weights, meta_twin
-from nas.errors import CostError
+from nas.errors import CostError, PluginError
 
 __all__ = ["Operator", "Trace", "run_traced", "trace"]
 
@@ -29,7 +29,8 @@ def trace(module: nn.Module, input_shape: Shapes, batch_size: int = 1, precision
     `input_shape` is without the batch; a sequence of shapes stands for several inputs. Inputs are float
     tensors, or indices where the module embeds them. `precision` says how many bytes a number takes. The
     module itself is not touched: a copy without data runs on the meta device, or one with data on the CPU
-    where values matter. Raises CostError where it cannot run on such an input.
+    where values matter. Raises CostError where it cannot run on such an input, and PluginError where the rule
+    of an operator is wrong.
 
     >>> trace(nn.Linear(8, 4), (8,)).macs
     32
@@ -51,6 +52,8 @@ def trace(module: nn.Module, input_shape: Shapes, batch_size: int = 1, precision
                 copied = twin(module)
                 ran = True
                 return run_traced(copied, shapes, precision, device, dtype)
+        except PluginError:
+            raise
         except Exception as error:
             problems.append((ran, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"))
     reason = next((text for ran, text in reversed(problems) if ran), problems[0][1])
@@ -69,7 +72,8 @@ def run_traced(
     `shapes` are those of its inputs, with the batch in front.
     """
     place = torch.device(device)
-    module.eval()
+    if any(part.training for part in module.modules()):
+        module.eval()
     with _undisturbed(), torch.inference_mode():
         inputs = [_input(shape, dtype, place) for shape in shapes]
         return Recorder(module, place, shapes[0][0], precision).run(inputs)

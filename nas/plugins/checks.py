@@ -15,6 +15,7 @@ ITEMS: Mapping[str, str] = {
     "nas_blocks": "nas.blocks.block:Block",
     "nas_targets": "nas.costs.target:Target",
     "nas_cost_models": "nas.costs.model:CostModel",
+    "nas_operator_rules": "nas.costs.operator_rule:OperatorRule",
     "nas_spaces": "nas.spaces.source:SpaceSource",
     "nas_tasks": "nas.training.task:Task",
     "nas_searchers": "nas.search.searcher:SearcherFactory",

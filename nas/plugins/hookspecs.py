@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nas.blocks.block import Block
     from nas.cli.command import Command
     from nas.costs.model import CostModel
+    from nas.costs.operator_rule import OperatorRule
     from nas.costs.target import Target
     from nas.export.exporter import Exporter
     from nas.search.searcher import SearcherFactory
@@ -44,6 +45,11 @@ def nas_targets() -> Iterable[Target]:  # type: ignore[empty-body]
 @hookspec
 def nas_cost_models() -> Iterable[CostModel]:  # type: ignore[empty-body]
     """Predictors that price an operator trace on a target."""
+
+
+@hookspec
+def nas_operator_rules() -> Iterable[OperatorRule]:  # type: ignore[empty-body]
+    """What operators take that another library adds to torch."""
 
 
 @hookspec

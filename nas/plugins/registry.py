@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nas.blocks.block import Block
     from nas.cli.command import Command
     from nas.costs.model import CostModel
+    from nas.costs.operator_rule import OperatorRule
     from nas.costs.target import Target
     from nas.export.exporter import Exporter
     from nas.search.searcher import SearcherFactory
@@ -114,6 +115,7 @@ class Registry:
         "blocks",
         "targets",
         "cost_models",
+        "operator_rules",
         "spaces",
         "tasks",
         "searchers",
@@ -150,6 +152,11 @@ class Registry:
     def cost_models(self) -> Names[CostModel]:
         """Predictors."""
         return self._collect("cost model", "nas_cost_models")
+
+    @cached_property
+    def operator_rules(self) -> Names[OperatorRule]:
+        """What operators of other libraries take."""
+        return self._collect("operator rule", "nas_operator_rules")
 
     @cached_property
     def spaces(self) -> Names[SpaceSource]:

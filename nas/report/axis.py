@@ -116,7 +116,8 @@ def tick_labels(values: Sequence[float]) -> tuple[str, ...]:
     if not values:
         return ()
     if max(map(abs, values)) >= 1e6 or 0 < max(map(abs, values)) < 1e-4:
-        return tuple(f"{value:.3g}" for value in values)
+        written = [tuple(f"{value:.{digits}g}" for value in values) for digits in (3, 6, 17)]
+        return next((labels for labels in written if len(set(labels)) == len(labels)), written[-1])
     steps = [b - a for a, b in pairwise(values)]
     if steps and max(steps) > 1.5 * min(steps):
         return tuple(f"{value:g}" for value in values)

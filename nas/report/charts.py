@@ -10,7 +10,7 @@ from nas.report.content import StudyContent
 from nas.report.describe import describe
 from nas.report.scatter import AxisTitle, FrontPoint, Scatter, scatter
 from nas.report.text import clean
-from nas.report.units import Quantity, quantity
+from nas.report.units import Quantity
 from nas.search.objective import Objective
 from nas.search.per_target import objectives_on, target_of
 
@@ -52,11 +52,11 @@ def main_objective(objectives: Sequence[Objective]) -> int:
 
 def _chart(content: StudyContent, main: int, other: int | None) -> Chart:
     objectives = content.spec.objectives
-    y = AxisTitle(quantity(objectives[main].name), objectives[main].direction)
+    y = AxisTitle(content.quantity(objectives[main].name), objectives[main].direction)
     if other is None:
         x = AxisTitle(Quantity("trial", "trial"))
     else:
-        x = AxisTitle(quantity(objectives[other].name), objectives[other].direction)
+        x = AxisTitle(content.quantity(objectives[other].name), objectives[other].direction)
     target = None if other is None else target_of(objectives[other].name, content.spec.target_names)
     front = content.fronts.get(target or "", content.front)
     points = _points(content, front, main, other, x.quantity, y.quantity)
@@ -86,7 +86,7 @@ def _points(
         across = float(number if other is None else content.values[position, other])
         trial = content.records.get(number)
         lines = [
-            f"{y.label} {y.shown(upright)}" + ("" if other is None else f", {x.label} {x.shown(across)}")
+            f"{y.heading} {y.shown(upright)}" + ("" if other is None else f", {x.heading} {x.shown(across)}")
         ]
         if trial is not None:
             lines.append(describe(trial.architecture))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from nas.report.thinning import spread, thin
+from nas.report.tiers import tier_of, tiers_of
+from nas.report.units import Quantity, quantity
 from nas.search.per_target import target_of
 from nas.search.runs import Runs, mean_records, study_means
 from nas.search.study import StudySpec
@@ -56,6 +59,16 @@ class StudyContent:
     def total(self) -> int:
         """All trials, in whatever state."""
         return sum(self.states.values())
+
+    @cached_property
+    def tiers(self) -> Mapping[str, str]:
+        """The name of each target → what its costs rest on."""
+        costs = (cost for trial in self.records.values() for cost in trial.costs)
+        return tiers_of(self.spec, costs)
+
+    def quantity(self, name: str) -> Quantity:
+        """The quantity of an objective, with the tier of its costs."""
+        return quantity(name, tier_of(name, self.spec.target_names, self.tiers))
 
     def front_records(self, limit: int | None = None) -> list[TrialRecord]:
         """The listed members of the front, or `limit` of them, evenly spread, with both ends."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas.report.text import clean
+from nas.search.feasibility import limit_text
 from nas.search.objective import MAXIMISED
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def facts(content: StudyContent) -> tuple[Fact, ...]:
     )
     pairs = [
         ("Objectives", ", ".join(f"{o.direction} {o.name}" for o in spec.objectives)),
-        ("Constraints", ", ".join(map(str, spec.constraints)) or "none"),
+        ("Constraints", ", ".join(map(limit_text, spec.constraints)) or "none"),
         ("Targets", "; ".join(spec.target_labels or spec.targets) or "none"),
         ("Cost model", spec.cost_model),
         ("Searcher", f"{spec.searcher}, seed {spec.seed}"),

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas.report.breakdown import Breakdown, breakdowns, study_targets
-from nas.report.charts import Chart, front_charts
+from nas.report.charts import Chart, front_charts, main_objective
 from nas.report.content import NETWORKS, StudyContent
 from nas.report.describe import describe
 from nas.report.drawing import Stage, block_colours, draw
+from nas.report.gaps import GapChart, study_gaps
 from nas.report.progress import CoverageChart, coverage, coverage_chart
 from nas.report.provenance import Fact, Installed, facts, installed
+from nas.report.roofline import Roofline, study_rooflines
 from nas.report.tables import Failure, FrontTable, TrialPage, failures, front_table, trial_pages
 from nas.report.text import clean, duration
-from nas.report.units import quantity
 
 if TYPE_CHECKING:
+    from nas.costs.target import Target
     from nas.plugins import Registry
     from nas.store import TrialRecord
 
@@ -58,6 +61,9 @@ class Page:
     front_total: int
     progress: tuple[CoverageChart, ...]
     networks: tuple[NetworkCard, ...]
+    rooflines: tuple[Roofline, ...]
+    roofline_of: int
+    gaps: tuple[GapChart, ...]
     legend: tuple[tuple[str, int], ...]
     trials: tuple[TrialPage, ...]
     trials_shown: int
@@ -73,6 +79,9 @@ def build_page(content: StudyContent, registry: Registry) -> Page:
     members = content.front_records(NETWORKS)
     colours = block_colours(t.architecture.network for t in members if t.architecture.network is not None)
     steps = coverage(content.minimised)
+    targets = study_targets(spec, registry) if members else []
+    cards = _cards(content, members, colours, registry, targets)
+    best = best_member(content, members)
     return Page(
         study=clean(spec.name),
         space=clean(spec.space, 200),
@@ -84,7 +93,10 @@ def build_page(content: StudyContent, registry: Registry) -> Page:
         front=front_table(content),
         front_total=len(content.front),
         progress=_progress(steps),
-        networks=_cards(content, members, colours, registry),
+        networks=cards,
+        rooflines=study_rooflines(targets, cards[best].breakdowns) if cards else (),
+        roofline_of=members[best].number if members else 0,
+        gaps=study_gaps(content, targets),
         legend=tuple((clean(name, 40), colour) for name, colour in colours.items()),
         trials=trial_pages(content),
         trials_shown=len(content.rows),
@@ -130,28 +142,38 @@ def _tiles(content: StudyContent) -> tuple[Tile, ...]:
             for target, own in content.fronts.items()
         ]
         for column, objective in enumerate(spec.objectives):
-            shown = quantity(objective.name)
+            shown = content.quantity(objective.name)
             best = float(content.minimised[:, column].min()) * objective.sign
-            tiles.append(Tile(shown.shown(best), f"best {shown.label}"))
+            tiles.append(Tile(shown.shown(best), f"best {shown.heading}"))
     seconds = [trial.seconds for trial in content.records.values() if trial.seconds is not None]
     if seconds:
         tiles.append(Tile(duration(sum(seconds) / len(seconds)), "per trial"))
     return tuple(tiles)
 
 
+def best_member(content: StudyContent, members: Sequence[TrialRecord]) -> int:
+    """The place of the network with the best main objective among some members of the front."""
+    objective = content.spec.objectives[main_objective(content.spec.objectives)]
+    values = [objective.sign * trial.metrics.get(objective.name, math.inf) for trial in members]
+    return values.index(min(values)) if values else 0
+
+
 def _cards(
-    content: StudyContent, members: list[TrialRecord], colours: Mapping[str, int], registry: Registry
+    content: StudyContent,
+    members: list[TrialRecord],
+    colours: Mapping[str, int],
+    registry: Registry,
+    targets: Sequence[Target | Breakdown],
 ) -> tuple[NetworkCard, ...]:
-    targets = study_targets(content.spec, registry) if members else []
     cards = []
     for trial in members:
         network = trial.architecture.network
         names = [o.name for o in content.spec.objectives if o.name in trial.metrics]
-        shown = [(quantity(n), trial.metrics[n], trial.standard_error.get(n)) for n in names]
+        shown = [(content.quantity(n), trial.metrics[n], trial.standard_error.get(n)) for n in names]
         cards.append(
             NetworkCard(
                 number=trial.number,
-                figures=", ".join(f"{q.label} {q.with_error(v, error)}" for q, v, error in shown),
+                figures=", ".join(f"{q.heading} {q.with_error(v, error)}" for q, v, error in shown),
                 summary=describe(trial.architecture),
                 hash=trial.architecture.hash,
                 stages=() if network is None else draw(network, registry.blocks, colours),

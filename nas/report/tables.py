@@ -88,7 +88,7 @@ def front_table(content: StudyContent) -> FrontTable:
     ]
     if "accuracy" not in plain and any("accuracy" in t.metrics for t in content.front_records(1)):
         plain = ["accuracy", *plain]
-    columns = [quantity(name).label for name in plain]
+    columns = [content.quantity(name).heading for name in plain]
     columns += [f"latency on {clean(name, 40)}" for name in names.values()] + ["params", "MACs"]
     if content.fronts:
         columns = ["front of", *columns]
@@ -133,14 +133,14 @@ def _mean(trial: TrialRecord, name: str) -> Cell:
 def _latency(cost: Cost | None) -> Cell:
     if cost is None:
         return Cell("–")
-    interval = f"{three_digits(cost.low_ms)}–{three_digits(cost.high_ms)} ms, {cost.kind}"
+    interval = f"{three_digits(cost.low_ms)}–{three_digits(cost.high_ms)} ms, {cost.kind} {cost.tier}"
     return Cell(milliseconds(cost.latency_ms), clean(interval, 80))
 
 
 def trial_pages(content: StudyContent) -> tuple[TrialPage, ...]:
     """All trials that were read, `PAGE` to a page; the first page is open."""
     names = [o.name for o in content.spec.objectives]
-    columns = tuple(quantity(name).label for name in names)
+    columns = tuple(content.quantity(name).heading for name in names)
     on_front = set(map(int, content.numbers[content.front]))
     trials = [content.records[number] for number in content.rows if number in content.records]
     pages = []

@@ -75,6 +75,15 @@ def milliseconds(value: float) -> str:
     return f"{three_digits(value)} ms"
 
 
+def millijoules(value: float) -> str:
+    """An energy with its unit: 29.0 mJ, 6.83 J.
+
+    >>> millijoules(6830.0)
+    '6.83 J'
+    """
+    return f"{three_digits(value)} mJ" if abs(value) < 1000 else f"{three_digits(value / 1000)} J"
+
+
 def duration(seconds: float) -> str:
     """A duration for people: 42 s, 3 min 05 s, 2 h 10 min.
 

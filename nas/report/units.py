@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nas.costs.confidence import MEDIAN, split_quantile
 from nas.report.text import clean, count, milliseconds, size, three_digits
 
 
@@ -15,11 +16,18 @@ class Quantity:
     label: str
     unit: str = ""
     scale: float = 1.0
+    tier: str = ""
 
     @property
     def title(self) -> str:
-        """Label and unit: ``latency a100 (ms)``."""
-        return f"{self.label} ({self.unit})" if self.unit else self.label
+        """Label, unit and tier: ``latency on a100 (ms, T0)``."""
+        details = ", ".join(part for part in (self.unit, self.tier) if part)
+        return f"{self.label} ({details})" if details else self.label
+
+    @property
+    def heading(self) -> str:
+        """Label and tier, where the unit stands beside the number: ``latency on a100 (T0)``."""
+        return f"{self.label} ({self.tier})" if self.tier else self.label
 
     def shown(self, value: float) -> str:
         """One stored value with its unit: ``98.14 %``, ``0.142 ms``, ``3.50 M``."""
@@ -55,14 +63,18 @@ _UNITS = {
 }
 
 
-def quantity(name: str) -> Quantity:
+def quantity(name: str, tier: str = "") -> Quantity:
     """The quantity an objective names; one that is not known is shown as it is stored.
+
+    `tier` says what predicted values of it rest on.
 
     >>> quantity("latency@a100").title
     'latency on a100 (ms)'
     """
-    base, _, target = name.partition("@")
+    median, confidence = split_quantile(name)
+    base, _, target = median.partition("@")
     unit, scale = _UNITS.get(base, ("", 1.0))
     words = {"macs": "MACs", "top5_accuracy": "top-5 accuracy"}.get(base, base.replace("_", " "))
+    words += "" if confidence == MEDIAN else f" kept with {100 * confidence:g} %"
     label = f"{words} on {target}" if target else words
-    return Quantity(name, clean(label, 60), unit, scale)
+    return Quantity(name, clean(label, 60), unit, scale, tier)

@@ -24,6 +24,7 @@ def search(
     *,
     known: Mapping[str, Callable[[Any], Any]] | None = None,
     constraints: Sequence[str | Constraint] = (),
+    confidence: float = 0.5,
     searcher: str = "pareto",
     trials: int = 100,
     seed: int = 0,
@@ -44,14 +45,17 @@ def search(
     `space` is a Space, the name or path of one, or a mapping from decisions to their options. `evaluate`
     takes an architecture and returns its metrics by name (a single number where one objective waits for it),
     or yields them step by step; where its argument is called ``request`` it gets the whole TrialRequest.
-    `objectives` maps names to ``"min"`` or ``"max"``. `known` holds the objectives and constrained costs that
-    need no evaluation: functions of an architecture, or of a sequence of them. `constraints` are texts such
-    as ``"latency<=2"``. `fidelity` is the number of steps of a trial; with several `rungs` it pauses on the
-    way (27 steps and 3 rungs: after 3 and 9), and only the best third goes on. A trial whose chance to join
-    the front falls below `stop_below` is stopped. With `repeats` the best architectures are evaluated up to
-    so often, each time with another seed, and count with their means: see `runs` and `standard_error` of the
-    results on the front. `runner` is where trials run (here, one after the other). With a `store` everything
-    is kept under the name `study` (``search``), and the same call goes on where the last one ended.
+    `objectives` maps names to ``"min"`` or ``"max"``. `known` holds the objectives and constrained costs
+    that need no evaluation: functions of an architecture, or of a sequence of them. `constraints` are
+    texts such as ``"latency<=2"``; those on a known latency are kept with the probability `confidence`,
+    which needs a price of a `nas.costs.CostTable` (``known={"latency": table.price("latency")}``).
+    `fidelity` is the number of steps of a trial; with several `rungs` it pauses on the way (27 steps and
+    3 rungs: after 3 and 9), and only the best third goes on. A trial whose chance to join the front falls
+    below `stop_below` is stopped. With `repeats` the best architectures are evaluated up to so often,
+    each time with another seed, and count with their means: see `runs` and `standard_error` of the
+    results on the front. `runner` is where trials run (here, one after the other). With a `store`
+    everything is kept under the name `study` (``search``), and the same call goes on where the last one
+    ended.
 
     `warm_start` are results of earlier searches: a SearchResult, TrialResults, or names of studies in the
     `store`, also imported ones. What is of this space is told to the searcher first, with `known` objectives
@@ -73,6 +77,7 @@ def search(
         objectives=objectives,
         known=known or {},
         constraints=constraints,
+        confidence=confidence,
         searcher=searcher,
         trials=trials,
         seed=seed,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.costs.confidence import MEDIAN, check_confidence, split_quantile
 from nas.errors import UsageError
 from nas.search.checks import check_settings
 from nas.search.contracts import Price, Runner
@@ -63,6 +64,7 @@ class SearchCall:
         objectives: Mapping[str, str],
         known: Mapping[str, Callable[[Any], Any]],
         constraints: Sequence[str | Constraint],
+        confidence: float = MEDIAN,
         searcher: str,
         trials: int,
         seed: int,
@@ -86,6 +88,9 @@ class SearchCall:
         check_repeats(repeats, rungs)
         registry = registry if registry is not None else default_registry()
         limits = tuple(Constraint.parse(c) if isinstance(c, str) else c for c in _listed(constraints))
+        sure = check_confidence(confidence)
+        limits = tuple(limit.at(sure) if limit.name in known else limit for limit in limits)
+        known = {**known, **_quantiles(limits, known)}
         names = dict.fromkeys([*(o.name for o in goals), *(c.name for c in limits)])
         return cls(
             space=_space(space, registry),
@@ -253,6 +258,25 @@ def _space(space: Space | Mapping[str, Sequence[Any]] | str | Path, registry: Re
 
         return load_space(space, registry)
     raise UsageError(f"space must be a Space, a name, a path or a mapping, not {type(space).__name__}")
+
+
+def _quantiles(
+    limits: Sequence[Constraint], known: Mapping[str, Callable[[Any], Any]]
+) -> dict[str, Callable[[Any], Any]]:
+    """The prices behind the limits that are to be kept with some confidence, from those of the medians."""
+    found = {}
+    for name in (limit.name for limit in limits if limit.name not in known):
+        median, confidence = split_quantile(name)
+        if confidence == MEDIAN or median not in known:
+            continue
+        at = getattr(known[median], "at", None)
+        if at is None:
+            raise UsageError(
+                f"a limit on {median!r} with a confidence needs its interval, and known[{median!r}] gives "
+                f"one number.\nGive a price of a nas.costs.CostTable, or known[{name!r}] of your own."
+            )
+        found[name] = at(name)
+    return found
 
 
 def _listed(constraints: Sequence[str | Constraint]) -> Sequence[str | Constraint]:

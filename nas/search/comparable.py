@@ -8,6 +8,7 @@ from dataclasses import fields
 from itertools import combinations, groupby
 from typing import Any
 
+from nas.costs.confidence import cost_of
 from nas.costs.cost import COST_NAMES
 from nas.errors import UnknownNameError, UsageError
 from nas.search.objective import Objective
@@ -85,7 +86,7 @@ def _check_meaning(first: StudySpec, second: StudySpec, name: str) -> None:
 
 
 def _is_cost(name: str) -> bool:
-    return name.partition("@")[0] in COST_NAMES
+    return cost_of(name) in COST_NAMES
 
 
 def _labels(spec: StudySpec, name: str) -> tuple[str, ...]:

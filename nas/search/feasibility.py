@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from nas.costs.confidence import MEDIAN, cost_of, split_quantile
 from nas.errors import UsageError
 from nas.search.objective import Constraint
 from nas.search.prices import Pricing
@@ -98,13 +99,15 @@ class _Looking:
 
 
 def limit_text(constraint: Constraint) -> str:
-    """A constraint as a reader writes it: ``latency <= 3 ms``."""
-    return f"{constraint.name} {constraint.operator} {with_unit(constraint.name, constraint.limit)}"
+    """A constraint as one writes it: ``latency <= 3 ms``, or ``latency <= 3 ms with 90 % confidence``."""
+    name, quantile = split_quantile(constraint.name)
+    sure = f" with {100 * constraint.confidence:g} % confidence" if quantile != MEDIAN else ""
+    return f"{name} {constraint.operator} {with_unit(name, constraint.limit)}{sure}"
 
 
 def with_unit(name: str, value: float) -> str:
     """A value of a cost or metric with its base unit: ``4.1 ms``, ``5,000,000``."""
-    unit = UNITS.get(name.partition("@")[0], "")
+    unit = UNITS.get(cost_of(name), "")
     number = (
         f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.3g}" if abs(value) < 1_000 else f"{value:,.4g}"
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from nas.costs.confidence import cost_of, quantile_name, split_quantile
 from nas.errors import UsageError, nearest
 
 MAXIMISED = frozenset({"accuracy", "top5_accuracy"})
@@ -26,7 +27,7 @@ UNITS: Mapping[str, Mapping[str, float]] = {
     "": {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "%": 1e-2},
 }
 _CONSTRAINT = re.compile(
-    r"\s*([a-z][a-z0-9_]*(?:@[\w.-]+)?)\s*(<=|>=)\s*([0-9.]+(?:e[+-]?\d+)?)\s*([a-z%]*)\s*", re.I
+    r"\s*([a-z][a-z0-9_.]*(?:@[\w.-]+)?)\s*(<=|>=)\s*([0-9.]+(?:e[+-]?\d+)?)\s*([a-z%]*)\s*", re.I
 )
 
 
@@ -61,7 +62,10 @@ class Objective:
 
 @dataclass(frozen=True)
 class Constraint:
-    """A limit on a cost or a metric, in its base unit (ms, mJ, bytes, counts)."""
+    """A limit on a cost or a metric, in its base unit (ms, mJ, bytes, counts).
+
+    ``latency_p90`` names the latency that is kept with a probability of 90 %, ``latency`` the median.
+    """
 
     name: str
     operator: str
@@ -78,7 +82,7 @@ class Constraint:
         if match is None:
             raise UsageError(f"constraint {text!r} is not of the form 'latency<=2ms' or 'params<=5M'")
         name, operator, number, unit = match.groups()
-        units = UNITS.get(name.partition("@")[0], UNITS[""])
+        units = UNITS.get(cost_of(name), UNITS[""])
         if unit.lower() not in units:
             known = ", ".join(u for u in units if u)
             close = nearest(name.partition("@")[0], UNITS) if units is UNITS[""] else None
@@ -91,6 +95,20 @@ class Constraint:
         if not math.isfinite(limit):
             raise UsageError(f"constraint {text!r}: the limit must be finite")
         return cls(name, operator, limit)
+
+    @property
+    def confidence(self) -> float:
+        """The probability with which a limit on a predicted cost is kept: 0.5 where its median is."""
+        quantile = split_quantile(self.name)[1]
+        return quantile if self.operator == "<=" else 1 - quantile
+
+    def at(self, confidence: float) -> Constraint:
+        """The same limit, kept with this probability; as it is where its own quantile is named.
+
+        A limit on what has no interval does not change.
+        """
+        quantile = confidence if self.operator == "<=" else 1 - confidence
+        return replace(self, name=quantile_name(self.name, quantile))
 
     def allows(self, value: float) -> bool:
         """Whether the value keeps the limit; NaN never does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nas.costs.confidence import cost_of
 from nas.costs.cost import COST_NAMES
 from nas.search.objective import Objective
 
@@ -31,7 +32,7 @@ def target_of(name: str, targets: Sequence[str]) -> str | None:
     >>> target_of("latency", ("a100", "pixel6")), target_of("params", ("a100", "pixel6"))
     ('a100', None)
     """
-    cost, _, target = name.partition("@")
+    cost = cost_of(name)
     if cost not in COST_NAMES or cost in INDEPENDENT:
         return None
-    return target or targets[0]
+    return name.partition("@")[2] or targets[0]

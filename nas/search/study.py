@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from nas.costs.cost import DEFAULT_MODEL
 from nas.errors import StoreError, UsageError
 from nas.search.objective import Constraint, Objective
 from nas.search.repeats import check_repeats
@@ -33,7 +34,7 @@ class StudySpec:
     `space` is the name or path the user gave and `space_text` the TOML it held then, so that a study resumes
     after the file changed. `targets` are target references (``a100``, ``./board.toml``), `target_names` what
     their costs are called by, `target_labels` the full profiles they resolved to, and `target_overrides` the
-    precision, batch size and runtime given for all of them. `data` is a task
+    precision, batch size, runtime and layout given for all of them. `data` is a task
     reference (``digits``, ``cifar10:PATH``). `recipe` holds the recipe's values that differ from its
     defaults. `minimum_map` is the rule for small pictures: early strides are relaxed while training until the
     last map is at least this high and wide. `epochs` is the full fidelity of a trial;
@@ -54,7 +55,7 @@ class StudySpec:
     target_labels: tuple[str, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     target_overrides: tuple[tuple[str, Any], ...] = ()
-    cost_model: str = "roofline"
+    cost_model: str = DEFAULT_MODEL
     data: str = "digits"
     data_fingerprint: str = ""
     recipe: tuple[tuple[str, Any], ...] = ()

@@ -9,7 +9,7 @@ from sqlalchemy import Column, Table
 
 from nas.store.schema import SCHEMA_VERSION, VERSION_TABLE, metadata
 
-_TYPES = {"Text": "text", "Double": "real"}
+_TYPES = {"Text": "text", "Double": "real", "LargeBinary": "blob"}
 
 
 def tables() -> str:

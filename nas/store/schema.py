@@ -13,13 +13,14 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 VERSION_TABLE = "nas_version"
 APPLICATION_ID = int.from_bytes(b"nas1", "big")  # marks a SQLite file as ours
 STATES = ("queued", "running", "finished", "stopped", "failed", "infeasible")
@@ -159,6 +160,25 @@ proxy = Table(
     Column("created", Text, nullable=False, doc="When it was stored, UTC, ISO 8601."),
     info={"doc": "One row for each score of an untrained network; studies share them."},
     sqlite_with_rowid=False,
+)
+
+trace = Table(
+    "trace",
+    metadata,
+    Column(
+        "key",
+        Text,
+        primary_key=True,
+        doc="SHA-256 (hex) of the layer, its input, batch, precision, and the code that traced it.",
+    ),
+    Column(
+        "content",
+        LargeBinary,
+        nullable=False,
+        doc="Its operators, JSON compressed by zlib. May be deleted: it is only found anew.",
+    ),
+    Column("created", Text, nullable=False, doc="When it was stored, UTC, ISO 8601."),
+    info={"doc": "One row for each layer that was traced, so that no search traces it again."},
 )
 
 artifact = Table(

@@ -9,7 +9,8 @@ from nas.costs.cost import Cost
 from nas.plugins.plugin import Plugin
 from nas.search.trial import TrialState
 from nas.spaces.architecture import Architecture
-from nas.store import artifacts, proxies, reading, studies, trials
+from nas.store import artifacts, proxies, reading, studies, traces, trials
+from nas.store.costs import write_costs
 from nas.store.records import ArtifactRecord, StudyRecord, TrialRecord
 from nas.store.session import Session
 
@@ -222,6 +223,18 @@ class Store(Session):
         with self._read() as connection:
             return reading.count_states(connection, self._key(connection, study))
 
+    # -- costs ---------------------------------------------------------------------------------------------
+
+    def record_costs(self, study: str, costs: Mapping[str, Sequence[Cost]]) -> None:
+        """Stores further costs of architectures of a study by their hash.
+
+        One of the same target and kind replaces the older one; measured ones stand beside those predicted.
+        """
+        with self._write() as connection:
+            key = self._key(connection, study)
+            for architecture_hash, found in costs.items():
+                write_costs(connection, key, architecture_hash, found)
+
     # -- proxies -------------------------------------------------------------------------------------------
 
     def record_proxy(self, name: str, provider: str, task: str, values: Mapping[str, float]) -> None:
@@ -237,6 +250,18 @@ class Store(Session):
         """The stored scores of these architectures by hash; those that were never scored are left out."""
         with self._read() as connection:
             return proxies.read_values(connection, name, provider, task, hashes)
+
+    # -- traces --------------------------------------------------------------------------------------------
+
+    def record_traces(self, contents: Mapping[str, bytes]) -> None:
+        """Stores what layers execute by a key that says all that a trace depends on."""
+        with self._write() as connection:
+            traces.write_traces(connection, contents)
+
+    def traces(self, keys: Collection[str]) -> dict[str, bytes]:
+        """The stored traces of these keys; those that are not stored are left out."""
+        with self._read() as connection:
+            return traces.read_traces(connection, keys)
 
     # -- artifacts and plugins -----------------------------------------------------------------------------
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, text
 
 from nas.errors import StoreError
+from nas.files import FileLock
 from nas.store.address import Address
 from nas.store.engine import BUSY_SECONDS, journal_mode, raw_connection, writing
-from nas.store.locks import FileLock, advisory_key, lock_path
+from nas.store.locks import advisory_key, lock_path
 from nas.store.schema import APPLICATION_ID, SCHEMA_VERSION, VERSION_TABLE, metadata
 
 MIGRATIONS = Path(__file__).parent / "migrations"

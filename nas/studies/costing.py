@@ -6,11 +6,13 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nas.costs.cost import COST_NAMES, Cost
+from nas.costs.confidence import cost_of
+from nas.costs.cost import COST_NAMES, DEFAULT_MODEL, Cost
 from nas.search.contracts import Price
 
 if TYPE_CHECKING:
     from nas.costs.table import CostTable
+    from nas.costs.tracing import TraceCache
     from nas.plugins import Registry
     from nas.search.study import StudySpec
     from nas.search.trial import TrialRequest
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 def is_cost(name: str) -> bool:
     """Whether an objective or constraint names a cost, which is known without an evaluation."""
-    return name.partition("@")[0] in COST_NAMES
+    return cost_of(name) in COST_NAMES
 
 
 def known_prices(
@@ -51,13 +53,15 @@ def untrained(request: TrialRequest) -> Iterator[Mapping[str, float]]:
     yield {}
 
 
-def study_table(spec: StudySpec, space: Space, registry: Registry) -> CostTable:
-    """The cost table of a study's space on its targets."""
+def study_table(
+    spec: StudySpec, space: Space, registry: Registry, traces: TraceCache | None = None
+) -> CostTable:
+    """The cost table of a study's space on its targets; what `traces` holds is not traced again."""
     from nas.costs import CostTable
     from nas.studies.options import resolve_targets
 
     targets = resolve_targets(spec.targets, dict(spec.target_overrides), registry)
-    return CostTable(space, targets, registry=registry, model=spec.cost_model)
+    return CostTable(space, targets, registry=registry, model=spec.cost_model, cache=traces)
 
 
 def check_feasible(spec: StudySpec, space: Space, table: CostTable) -> None:
@@ -80,7 +84,6 @@ def check_feasible(spec: StudySpec, space: Space, table: CostTable) -> None:
 
 def _profile_command(spec: StudySpec) -> str:
     """The command line that profiles the space of a study under its constrained costs."""
-    from nas.costs.estimation import DEFAULT_MODEL
 
     words = ["nas", "profile", "--space", spec.space]
     for target in spec.targets:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from nas.costs.cost import DEFAULT_MODEL
 from nas.errors import UsageError, nearest
 from nas.studies.options import SearchOptions
 
@@ -27,7 +28,7 @@ class StudyFile(BaseModel):
     constraints: list[Text] = []
     searcher: Text = "pareto"
     baseline: str = ""
-    cost_model: Text = "roofline"
+    cost_model: Text = DEFAULT_MODEL
     trials: int = 24
     epochs: int = 5
     rungs: int = 1
@@ -38,9 +39,11 @@ class StudyFile(BaseModel):
     precision: Text | None = None
     batch_size: int | None = None
     runtime: Text | None = None
+    layout: Text | None = None
     recipe: dict[str, Any] = {}
     warm_start: list[Text] = Field(default=[], alias="from")
     proxies: list[Text] = []
+    confidence: float = 0.5
 
 
 def read_study_file(path: Path) -> SearchOptions:

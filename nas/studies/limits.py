@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas.costs.confidence import cost_of
 from nas.search.objective import UNITS, Constraint
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def spelled(constraint: Constraint, value: float) -> str:
     >>> spelled(Constraint("params", "<=", 1e6), 2_344_001)
     'params<=2.35M'
     """
-    unit, scale = _unit(constraint.name.partition("@")[0], value)
+    unit, scale = _unit(cost_of(constraint.name), value)
     shown = abs(value) / scale
     step = 10.0 ** (math.floor(math.log10(shown)) - DIGITS + 1) if shown else 1.0
     steps, direction = (math.ceil, 1) if constraint.operator == "<=" else (math.floor, -1)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.costs.cost import COST_NAMES
+from nas.costs.confidence import MEDIAN, check_confidence, split_quantile
+from nas.costs.cost import COST_NAMES, DEFAULT_MODEL
 from nas.errors import UnknownNameError, UsageError
 from nas.search.objective import Constraint, Objective
 from nas.search.study import StudySpec, check_name
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from nas.costs.target import Target
     from nas.plugins.registry import Registry
     from nas.spaces.space import Space
+    from nas.studies.profile import ProfileOptions
+
+PROFILE = ("precision", "batch_size", "runtime", "layout")
+"""What completes a device to a target."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,8 @@ class SearchOptions:
     """The options of ``nas search``, as written; None leaves the choice to the defaults.
 
     `study` of None makes a name from space and target. `objectives` of nothing are accuracy, and latency on
-    each target.
+    each target. A constraint on a predicted latency is kept with the probability `confidence`: at 0.5 its
+    median keeps it.
     """
 
     space: str = "mobile"
@@ -33,7 +39,7 @@ class SearchOptions:
     objectives: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     searcher: str = "pareto"
-    cost_model: str = "roofline"
+    cost_model: str = DEFAULT_MODEL
     trials: int = 24
     epochs: int = 5
     rungs: int = 1
@@ -44,10 +50,12 @@ class SearchOptions:
     precision: str | None = None
     batch_size: int | None = None
     runtime: str | None = None
+    layout: str | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     warm_start: tuple[str, ...] = ()
     baseline: str = ""
     proxies: tuple[str, ...] = ()
+    confidence: float = MEDIAN
 
 
 def check_options(options: SearchOptions, registry: Registry) -> tuple[StudySpec, Space]:
@@ -59,7 +67,7 @@ def check_options(options: SearchOptions, registry: Registry) -> tuple[StudySpec
     from nas.spaces import load_space
 
     space = load_space(options.space, registry)
-    overrides = _target_overrides(options)
+    overrides = target_overrides(options)
     targets = resolve_targets(options.targets, overrides, registry)
     registry.searchers[options.searcher]
     check_baseline(options.baseline, options.searcher, registry)
@@ -69,7 +77,7 @@ def check_options(options: SearchOptions, registry: Registry) -> tuple[StudySpec
     metrics = registry.tasks[options.data.partition(":")[0]].metrics
     proxies = tuple(name for name in registry.proxies if name not in (*metrics, *COST_NAMES))
     objectives = _objectives(options.objectives, targets, proxies)
-    constraints = tuple(Constraint.parse(text) for text in options.constraints)
+    constraints = read_constraints(options.constraints, options.confidence)
     check_cost_names((o.name for o in objectives), targets, (*metrics, *proxies), "objective")
     check_cost_names((c.name for c in constraints), targets, metrics, "constraint")
     spec = StudySpec(
@@ -113,6 +121,12 @@ def resolve_targets(
     return targets
 
 
+def read_constraints(texts: Iterable[str], confidence: float) -> tuple[Constraint, ...]:
+    """The constraints, those on a latency kept with this probability unless they name one themselves."""
+    sure = check_confidence(confidence)
+    return tuple(Constraint.parse(text).at(sure) for text in texts)
+
+
 def cost_names(targets: Iterable[Target]) -> tuple[str, ...]:
     """Every name under which a cost may be asked for: ``latency``, ``latency@a100``, ``params``, ..."""
     qualified = (f"{cost}@{target.name}" for target in targets for cost in COST_NAMES)
@@ -126,7 +140,7 @@ def check_cost_names(
     known = {*cost_names(targets), *metrics}
     seen: set[str] = set()
     for name in names:
-        if name not in known:
+        if split_quantile(name)[0] not in known:
             raise UnknownNameError(kind, name, known)
         if kind == "objective" and name in seen:
             raise UsageError(f"objective {name!r} is given twice")
@@ -151,8 +165,9 @@ def _objective(text: str, proxies: tuple[str, ...]) -> Objective:
     return objective
 
 
-def _target_overrides(options: SearchOptions) -> dict[str, Any]:
-    given = {"precision": options.precision, "batch_size": options.batch_size, "runtime": options.runtime}
+def target_overrides(options: SearchOptions | ProfileOptions) -> dict[str, Any]:
+    """What is given for all targets in place of their default profiles."""
+    given = {key: getattr(options, key) for key in PROFILE}
     return {key: value for key, value in given.items() if value is not None}
 
 

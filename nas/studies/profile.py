@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.costs.cost import COST_NAMES
+from nas.costs.confidence import MEDIAN, split_quantile
+from nas.costs.cost import COST_NAMES, DEFAULT_MODEL
 from nas.errors import UnknownNameError, UsageError
 from nas.search.objective import MAXIMISED, Constraint
 from nas.search.per_target import INDEPENDENT
 from nas.search.seeding import generator
 from nas.studies.downhill import go_downhill
 from nas.studies.limits import LimitProfile, binding, kept, limit_profiles
-from nas.studies.options import cost_names, resolve_targets
+from nas.studies.options import cost_names, read_constraints, resolve_targets, target_overrides
+from nas.studies.traces import StoredTraces
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,23 +33,23 @@ SCARCE = 0.01
 
 @dataclass(frozen=True)
 class ProfileOptions:
-    """The options of ``nas profile``, as written; None leaves the choice to the target."""
+    """The options of ``nas profile``, as written; None leaves the choice to the target.
+
+    `store` keeps what layers execute, where it exists; nothing else is read there.
+    """
 
     space: str = "mobile"
     targets: tuple[str, ...] = ("a100",)
     constraints: tuple[str, ...] = ()
-    cost_model: str = "roofline"
+    cost_model: str = DEFAULT_MODEL
     samples: int = 1_000
     seed: int = 0
     precision: str | None = None
     batch_size: int | None = None
     runtime: str | None = None
-
-    @property
-    def overrides(self) -> dict[str, Any]:
-        """What is given for all targets."""
-        given = {"precision": self.precision, "batch_size": self.batch_size, "runtime": self.runtime}
-        return {key: value for key, value in given.items() if value is not None}
+    layout: str | None = None
+    confidence: float = MEDIAN
+    store: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,10 @@ class CostSpread:
 class SpaceProfile:
     """A space as its samples show it.
 
-    `targets` maps names to labels. `samples` were looked at, all architectures of the space where `is_whole`;
-    `together` of them keep every constraint. `downhill` more were met on the way down in each constrained
-    cost, and `downhill_together` of those keep every constraint.
+    `targets` maps names to labels, `tiers` to what the costs there rest on. `samples` were looked at, all
+    architectures of the space where `is_whole`; `together` of them keep every constraint. `downhill` more
+    were met on the way down in each constrained cost, and `downhill_together` of those keep every
+    constraint.
     """
 
     space: str
@@ -83,6 +86,7 @@ class SpaceProfile:
     together: int
     downhill: int = 0
     downhill_together: int = 0
+    tiers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def share(self) -> float:
@@ -120,18 +124,19 @@ def profile_space(options: ProfileOptions, registry: Registry) -> SpaceProfile:
     from nas.spaces import load_space
 
     space = load_space(options.space, registry)
-    targets = resolve_targets(options.targets, options.overrides, registry)
-    constraints = checked_constraints(options.constraints, targets, registry)
+    targets = resolve_targets(options.targets, target_overrides(options), registry)
+    limits = read_constraints(options.constraints, options.confidence)
+    constraints = checked_constraints(limits, targets, registry)
     registry.cost_models[options.cost_model]
-    table = CostTable(space, targets, registry=registry, model=options.cost_model)
+    traces = StoredTraces(options.store)
+    table = CostTable(space, targets, registry=registry, model=options.cost_model, cache=traces)
     return profile_of(space, table, constraints, options)
 
 
 def checked_constraints(
-    texts: tuple[str, ...], targets: tuple[Target, ...], registry: Registry
+    constraints: tuple[Constraint, ...], targets: tuple[Target, ...], registry: Registry
 ) -> tuple[Constraint, ...]:
     """The constraints, each on a cost of these targets; UsageError where one is on a metric of a task."""
-    constraints = tuple(Constraint.parse(text) for text in texts)
     metrics = MAXIMISED.union(*(registry.tasks[name].metrics for name in registry.tasks))
     for constraint in constraints:
         if constraint.name in metrics:
@@ -139,7 +144,7 @@ def checked_constraints(
                 f"constraint {str(constraint)!r} is on a metric, which only training tells: it cannot be "
                 f"profiled.\nLeave it to 'nas search'; a profile takes {', '.join(COST_NAMES)}."
             )
-        if constraint.name not in cost_names(targets):
+        if split_quantile(constraint.name)[0] not in cost_names(targets):
             raise UnknownNameError("cost", constraint.name, cost_names(targets))
     return constraints
 
@@ -173,6 +178,7 @@ def profile_of(
         together=_together(constraints, samples),
         downhill=len(downhill),
         downhill_together=_together(constraints, downhill),
+        tiers=table.tiers,
     )
 
 

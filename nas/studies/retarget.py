@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from nas.costs.confidence import MEDIAN, check_confidence, split_quantile
 from nas.errors import SpaceError, UsageError
 from nas.search.objective import Constraint, Objective
 from nas.search.per_target import INDEPENDENT, objectives_on
@@ -15,6 +16,7 @@ from nas.search.study import StudySpec
 from nas.search.trial import TrialResult, TrialState
 from nas.studies.costing import StudyCosts, is_cost, known_prices, study_table
 from nas.studies.front import study_front
+from nas.studies.traces import StoredTraces
 from nas.studies.warm_start import check_trainable, joined, study_sources
 
 if TYPE_CHECKING:
@@ -34,14 +36,17 @@ SUGGESTIONS = 3
 class RetargetOptions:
     """Where to look from: target references, what completes them, and how many networks to suggest.
 
-    `overrides` holds precision, batch size and runtime where they are given. A constraint replaces those of
-    the study on the same cost or metric.
+    `overrides` holds precision, batch size, runtime and layout where they are given. A constraint replaces
+    those of the study on the same cost or metric. `confidence` is the probability with which all that are on
+    a predicted latency are kept; where it is None, each keeps its own, and a new one has that of what it
+    replaces.
     """
 
     targets: tuple[str, ...]
     overrides: Mapping[str, Any] = field(default_factory=dict)
     constraints: tuple[str, ...] = ()
     suggestions: int = SUGGESTIONS
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def retarget(store: Store, study: str, options: RetargetOptions, registry: Regis
     check_plugins(store, study, registry)
     space = _space_of(old, registry)
     spec = retargeted_spec(old, options, registry)
-    table = study_table(spec, space, registry)
+    table = study_table(spec, space, registry, StoredTraces.of(store))
     trials = priced_again(store.trials(study), spec, table)
     results = mean_results((result_of(trial, spec) for trial in trials), ())
     reused = joined(study_sources(spec, space, store, table)).all
@@ -156,6 +161,7 @@ def retargeted_spec(old: StudySpec, options: RetargetOptions, registry: Registry
     targets = resolve_targets(options.targets, overrides, registry)
     names = tuple(target.name for target in targets)
     given = tuple(Constraint.parse(text) for text in options.constraints)
+    confidence = None if options.confidence is None else check_confidence(options.confidence)
     task = old.data.partition(":")[0]
     metrics = registry.tasks[task].metrics if task in registry.tasks else ()
     check_cost_names((constraint.name for constraint in given), targets, metrics, "constraint")
@@ -166,7 +172,7 @@ def retargeted_spec(old: StudySpec, options: RetargetOptions, registry: Registry
         target_labels=tuple(target.label for target in targets),
         target_overrides=tuple(sorted(overrides.items())),
         objectives=_objectives(old.objectives, names),
-        constraints=_constraints(old.constraints, given, names),
+        constraints=_constraints(old.constraints, given, names, confidence),
     )
 
 
@@ -190,13 +196,27 @@ def _objectives(old: Sequence[Objective], targets: Sequence[str]) -> tuple[Objec
 
 
 def _constraints(
-    old: Iterable[Constraint], given: Iterable[Constraint], targets: Sequence[str]
+    old: Iterable[Constraint],
+    given: Iterable[Constraint],
+    targets: Sequence[str],
+    confidence: float | None = None,
 ) -> tuple[Constraint, ...]:
     """Those of the study, but where one on the same cost or metric is given: that one."""
-    replacing = [replace(limit, name=name) for limit in given for name in _given_names(limit.name, targets)]
-    replaced = {limit.name for limit in replacing}
+    limits = [replace(limit, name=name) for limit in given for name in _given_names(limit.name, targets)]
     kept = [replace(limit, name=name) for limit in old for name in _names(limit.name, targets)]
-    return tuple(dict.fromkeys([*(limit for limit in kept if limit.name not in replaced), *replacing]))
+    sure = {_median(limit): limit.confidence for limit in kept}
+    if confidence is not None:
+        kept = [replace(limit, name=_median(limit)).at(confidence) for limit in kept]
+    replacing = [
+        limit.at(sure.get(limit.name, MEDIAN) if confidence is None else confidence) for limit in limits
+    ]
+    replaced = {_median(limit) for limit in replacing}
+    return tuple(dict.fromkeys([*(limit for limit in kept if _median(limit) not in replaced), *replacing]))
+
+
+def _median(limit: Constraint) -> str:
+    """The cost or metric that a limit is on, whatever the confidence."""
+    return split_quantile(limit.name)[0]
 
 
 def _given_names(name: str, targets: Sequence[str]) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from nas.studies.costing import (
     untrained,
 )
 from nas.studies.plugins import check_plugins, plugins_used, worker_plugins
+from nas.studies.traces import StoredTraces
 from nas.studies.warm_start import (
     ReusedFront,
     check_trainable,
@@ -206,7 +207,8 @@ def create_session(
     from nas.training import open_task, recipe_from
 
     recipe_from(dict(spec.recipe))
-    table = study_table(spec, space, registry)
+    traces = StoredTraces(store_url)
+    table = study_table(spec, space, registry, traces)
     if not force:
         check_feasible(spec, space, table)
     spec = replace(spec, data_fingerprint=open_task(spec.data, registry).fingerprint)
@@ -224,6 +226,7 @@ def create_session(
         if spec.baseline and spec.baseline_name in existing:
             _check_same(baseline_spec(spec), StudySpec.from_json(existing[spec.baseline_name]))
         _keep_study(store, spec, registry, space, existing)
+        traces.attach(store)
     except BaseException:
         store.close()
         raise
@@ -296,7 +299,7 @@ def open_session(
     except BaseException:
         store.close()
         raise
-    table = study_table(spec, space, registry)
+    table = study_table(spec, space, registry, StoredTraces.of(store))
     return Session(spec, space, store, registry, artifacts_folder(store_url, artifacts, name), table)
 
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from nas.costs import Cost, CostModel, Target, Trace, resolve_target
-from nas.costs.cost import cost_problem
+from nas.costs.cost import FINISHED, cost_problem
 from nas.costs.operators import join_traces
 from nas.errors import NasError
 from nas.plugins import default_registry
@@ -29,8 +30,6 @@ from nas.testing.pricing import (
 from nas.testing.workloads import UNKNOWN, Workload, unknown_workload, workloads
 
 EXACT = 1e-9
-SUMS = ("latency_ms", "low_ms", "high_ms", "energy_mj")
-"""What adds up over operators and layers."""
 OWN_TARGETS = 2
 """So many targets of the model's own plugin are tried too."""
 
@@ -98,7 +97,8 @@ class CostModelConformance:
                 assert cost.peak_memory_bytes >= trace.weight_bytes, "peak_memory_bytes is below the weights"
 
     def test_every_operator_has_its_cost(self, model: CostModel, priced_targets: list[Target]) -> None:
-        """One OperatorCost for each operator, in order; their latencies and a constant are the whole."""
+        """One OperatorCost for each operator, in order; their latencies and a constant are the whole, unless
+        the model finishes a network of its own."""
         for target, workload in _places(priced_targets):
             with told(f"{workload.name} on {target.label}"):
                 trace = workload.trace(target)
@@ -108,6 +108,8 @@ class CostModelConformance:
                 assert found == expected, "`operators` are not those of the trace, one for each, in order"
                 times = [operator.latency_ms for operator in cost.operators]
                 assert all(math.isfinite(time) and time >= 0 for time in times), f"operators take {times} ms"
+                if model.finish is not None:
+                    continue
                 constant = predicted(model, nothing(target), target).latency_ms
                 check_equal(cost.latency_ms, constant + sum(times), "latency_ms and the sum of its operators")
 
@@ -137,15 +139,26 @@ class CostModelConformance:
             places = [(f"part{number}", trace) for number, trace in enumerate(traces)]
             whole = predicted(model, join_traces(places), target)
             with told(f"all modules one behind the other on {target.label}"):
-                for name in SUMS:
-                    base = getattr(constant, name)
-                    total = base + sum(getattr(part, name) - base for part in parts)
-                    check_equal(getattr(whole, name), total, f"{name} and the sum of its parts")
+                check_sums(model, whole, parts, constant)
                 check_equal(
                     whole.peak_memory_bytes - sum(trace.weight_bytes for trace in traces),
                     max(p.peak_memory_bytes - t.weight_bytes for p, t in zip(parts, traces, strict=True)),
                     "peak memory less the weights, and that of the most demanding part",
                 )
+
+    def test_networks_are_finished_one_by_one(self, model: CostModel, priced_targets: list[Target]) -> None:
+        """`finish` gives one network what `predict` does, and many what it gives each alone."""
+        if model.finish is None:
+            return
+        for target in priced_targets:
+            with told(target.label):
+                costs = [predicted(model, workload.trace(target), target) for workload in workloads()]
+                costs.append(predicted(model, nothing(target), target))
+                assert all(cost.amounts for cost in costs), "`amounts` of the Cost are empty"
+                widths = {len(cost.amounts) for cost in costs}
+                assert len(widths) == 1, f"the Costs have {sorted(widths)} amounts: it must be one number"
+                assert not any(costs[-1].amounts), "a network without operators has amounts other than 0"
+                check_finish(model, target, costs)
 
     def test_more_work_is_never_cheaper(self, model: CostModel, priced_targets: list[Target]) -> None:
         """Wider modules, larger inputs and larger batches take at least as much."""
@@ -206,6 +219,33 @@ def check_numbers(cost: Cost) -> None:
     """Fails where a number of a cost cannot be one, or where its interval does not hold it."""
     problem = cost_problem(cost)
     assert problem is None, f"gives {problem}"
+
+
+def check_sums(model: CostModel, whole: Cost, parts: Sequence[Cost], constant: Cost) -> None:
+    """Fails where what must add up over parts does not: amounts, or figures less a constant."""
+    if model.finish is not None:
+        totals = [sum(amounts) for amounts in zip(*(part.amounts for part in parts), strict=True)]
+        assert len(whole.amounts) == len(totals), "`amounts` are not as many as those of its parts"
+        for place, (found, total) in enumerate(zip(whole.amounts, totals, strict=True)):
+            check_equal(found, total, f"amounts[{place}] and the sum of its parts")
+        return
+    for name in FINISHED:
+        base = getattr(constant, name)
+        total = base + sum(getattr(part, name) - base for part in parts)
+        check_equal(getattr(whole, name), total, f"{name} and the sum of its parts")
+
+
+def check_finish(model: CostModel, target: Target, costs: Sequence[Cost]) -> None:
+    """Fails where `finish` does not give each cost its own figures, alone and among others."""
+    amounts = np.array([cost.amounts for cost in costs], dtype=np.float64)
+    given = amounts.copy()
+    together = model.finished(amounts, target)
+    assert (amounts == given).all(), "`finish` changes the amounts that it is given"
+    for place, cost in enumerate(costs):
+        alone = model.finished(amounts[place : place + 1], target)[0]
+        for name, figure, single in zip(FINISHED, together[place].tolist(), alone.tolist(), strict=True):
+            check_equal(single, getattr(cost, name), f"{name} of `finish` and of `predict`")
+            check_equal(figure, single, f"{name} of a network among others and alone")
 
 
 def check_equal(found: float, expected: float, what: str) -> None:

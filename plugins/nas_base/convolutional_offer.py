@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nas.blocks.block import Block
 from nas.spaces.knobs import Choice
+from nas_base import conv_first_costs
 from nas_base import mixed_convolution_costs as mixed
 from nas_base.offer import MOBILEDETS, RESNET, activation, block, expansions, kernels, squeezes
 
@@ -61,6 +62,7 @@ def _inverted_residuals() -> list[Block]:
             activation=activation("relu6"),
         ),
         _mixed_inverted_residual(),
+        _conv_first(),
     ]
 
 
@@ -85,6 +87,26 @@ def _mixed_inverted_residual() -> Block:
         macs=mixed.macs,
         source="arXiv:1907.09595",
         description="an inverted residual whose depthwise convolution mixes kernels of 3 to 11 pixels",
+    )
+
+
+def _conv_first() -> Block:
+    return Block(
+        "conv_first",
+        "block",
+        "image",
+        "nas_base.conv_first:ConvFirst",
+        {
+            "group_width": Choice(8, 1, 16, 32),
+            "kernel": Choice(3, 5, 7),
+            "expansion": Choice(4, 2, 3, 5, 6),
+            "activation": activation("relu"),
+        },
+        conv_first_costs.fits,
+        params=conv_first_costs.params,
+        macs=conv_first_costs.macs,
+        source="arXiv:2404.03617",
+        description="grouped convolution, 1x1 expansion, activation, 1x1 projection: made to be one kernel",
     )
 
 

@@ -8,12 +8,13 @@ from nas.blocks.block import Block
 from nas.plugins.hookspecs import hookimpl
 from nas.spaces.knobs import Choice
 from nas.training.task import Task
-from nas_group_attention import bilevel_routing_costs, group_size_costs, halo_costs, series_costs
+from nas_group_attention import bilevel_routing_costs, group_size_costs, halo_costs, osa_costs, series_costs
 
 ACTIVATIONS = ("relu", "silu", "gelu", "hard_swish", "squared_relu", "relu6", "identity")
 _BIFORMER = "arXiv:2303.08810"
 _HALONET = "arXiv:2103.12731"
 _E2GC = "arXiv:2006.15100"
+_VOVNET = "arXiv:1904.09730"
 _RITA = "arXiv:2306.01926"
 
 
@@ -176,6 +177,42 @@ def _grouped() -> list[Block]:
     ]
 
 
+def _aggregated() -> list[Block]:
+    """VoVNet: one concatenation of a whole chain of convolutions, and its stem."""
+    return [
+        Block(
+            "osa",
+            "block",
+            "image",
+            "nas_group_attention.osa:OneShotAggregation",
+            {
+                "layers": Choice(5, 3, 4),
+                "ratio": Choice(0.5, 0.3125, 0.25, 0.21875, 0.125),
+                "separable": Choice(False, True),
+                "residual": Choice(False, True),
+                "gate": Choice(False, True),
+                "activation": _activation("relu"),
+            },
+            osa_costs.fits,
+            params=osa_costs.params,
+            macs=osa_costs.macs,
+            source=_VOVNET,
+            description="a chain of 3x3 convolutions, all of their outputs concatenated once and mixed",
+        ),
+        Block(
+            "vovnet_stem",
+            "stem",
+            "image",
+            "nas_group_attention.osa:VoVNetStem",
+            {"activation": _activation("relu")},
+            params=osa_costs.stem_params,
+            macs=osa_costs.stem_macs,
+            source=_VOVNET,
+            description="three 3x3 convolutions with batch norm, the first two of half the width",
+        ),
+    ]
+
+
 def _series() -> list[Block]:
     """RITA: group attention, and what a network for time series needs besides."""
     head_dim = Choice(16, 8, 32, 64)
@@ -278,7 +315,7 @@ def _series_frame() -> list[Block]:
 @hookimpl
 def nas_blocks() -> list[Block]:
     """The blocks of this family."""
-    return [*_routed(), *_biformer(), *_local(), *_grouped(), *_series()]
+    return [*_routed(), *_biformer(), *_local(), *_grouped(), *_aggregated(), *_series()]
 
 
 @hookimpl

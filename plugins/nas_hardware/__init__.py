@@ -1,4 +1,4 @@
-"""First-party hardware: target files of datasheet figures, and the roofline cost model."""
+"""First-party hardware: target files of datasheet figures, and the cost models utilisation and roofline."""
 
 from __future__ import annotations
 
@@ -19,10 +19,16 @@ def nas_targets() -> Iterator[Target]:
 
 @hookimpl
 def nas_cost_models() -> Iterator[CostModel]:
-    """The roofline of datasheet figures."""
+    """The utilisation of kernels, which is the default, and the roofline of datasheet figures."""
+    yield CostModel(
+        name="utilisation",
+        predict="nas_hardware.utilisation:predict",
+        version="1",
+        description="kernels at the share of the datasheet's speed that measured ones reach (tier T0)",
+    )
     yield CostModel(
         name="roofline",
         predict="nas_hardware.roofline:predict",
-        version="3",
+        version="4",
         description="per-operator roofline of datasheet figures with launch floors (tier T0)",
     )

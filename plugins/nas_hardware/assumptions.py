@@ -58,9 +58,10 @@ EAGER_OPERATOR_US = 10.0
 
 WHOLE_GRAPH_CLASSES = frozenset({"npu"})
 """Device classes that run a network as one delegated graph: one launch for all of it."""
+WHOLE_GRAPH_RUNTIMES = frozenset({"whole-model"})
+"""Runtimes that put a network into one persistent kernel, with barriers in place of launches
+(FlashFormer, arXiv:2505.22758)."""
 
-ACTIVE_POWER_SHARE = 0.7
-"""Power above idle while kernels run, as a share of what the thermal design allows."""
 IDLE_POWER_SHARE = 0.1
 """Idle power as a share of the thermal design power, where a target file gives none."""
 POWER_W = 10.0
@@ -73,3 +74,12 @@ is off by 26–38 % at the 90th percentile of devices never measured; here the s
 UNKNOWN_LOW_FACTOR = 0.25
 UNKNOWN_HIGH_FACTOR = 4.0
 """The same for operators that no rule describes."""
+
+GPU_UNITS = 40
+"""Multiprocessors where a target file gives none."""
+GPU_CLOCK_MHZ = 1500
+"""Boost clock where a target file gives none."""
+BASE_CLOCK_SHARE = 0.8
+"""Base clock as a share of the boost clock where a target file gives none."""
+GPU_CACHE_MB = 4
+"""Last-level cache where a target file gives none."""

@@ -17,6 +17,7 @@ PRODUCERS: Mapping[str, frozenset[str]] = {
     "onnxruntime": _PRODUCERS,
     "tflite": _PRODUCERS | {"sparse"},  # XNNPACK's sparse kernels clamp what they store
     "tensorrt": _PRODUCERS,
+    "whole-model": _PRODUCERS,
 }
 """Runtime → the kinds whose kernels take in the pointwise operators behind them."""
 

@@ -5,30 +5,37 @@ For each kernel::
     latency = launch floor + max(flops / (peak · utilisation), bytes / (bandwidth · utilisation))
 
 In eager mode no operator takes less than its dispatch on the host. What a runtime fuses has no launch and
-moves fewer bytes (`nas_hardware.fusion`). Energy is idle power over the whole time, and a share of the power
-above idle while kernels compute or move data. Accelerators that are handed a whole graph have one launch per
-network instead. Everything is a sum over operators and that constant; utilisations and shares are assumptions
-(`nas_hardware.assumptions`): tier T0.
+moves fewer bytes (`nas_hardware.fusion`). Energy is idle power over the whole time, and so much for each
+FLOP and byte (`nas_hardware.energy`). Accelerators that are handed a whole graph, and runtimes that
+put a network into one kernel, have one launch per network instead. Everything is a sum over operators and
+that constant; utilisations and shares are assumptions (`nas_hardware.assumptions`): tier T0. The calibration
+of a target multiplies the busy time of each kernel.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from nas.costs.calibration import Calibration
 from nas.costs.cost import Cost, OperatorCost
 from nas.costs.operators import Operator, Trace
 from nas.costs.target import Target
 from nas.costs.target_file import PEAKS
 from nas_hardware import assumptions
+from nas_hardware.energy import EnergyCoefficients, dynamic_energy_mj, energy_coefficients, energy_mj
 from nas_hardware.fusion import Step, executed
+from nas_hardware.memory import peak_memory
 from nas_hardware.sparse import sparse_share
 
-VERSION = "roofline 3"
+NAME = "roofline"
+VERSION = "roofline 4"
 
 
 @dataclass(frozen=True)
 class _Speed:
-    """The figures of a target: operations and bytes per millisecond, floors in milliseconds, power in watts.
+    """The figures of a target: operations and bytes per millisecond, floors in milliseconds.
 
     `start_ms` is for each network, `launch_ms` for each kernel, `least_ms` the least an operator takes;
     `has_sparse_kernels` says that sparse products run by kernels of their own.
@@ -40,8 +47,6 @@ class _Speed:
     start_ms: float
     launch_ms: float
     least_ms: float
-    idle_w: float
-    active_w: float
     has_sparse_kernels: bool
 
 
@@ -58,20 +63,21 @@ def predict(trace: Trace, target: Target) -> Cost:
     """The cost of a traced module on a target; latency, interval and energy are sums over its operators."""
     speed = _speed(target)
     steps = executed(trace.operators, target.runtime)
-    times = [_time(step, speed) for step in steps]
+    calibration = _fitting(target)
+    factors = calibration.factors(trace.operators) if calibration else np.ones(len(steps))
+    times = [_time(step, speed, float(factor)) for step, factor in zip(steps, factors, strict=True)]
     latency = speed.start_ms + sum(time.latency for time in times)
-    busy = sum(time.busy for time in times)
-    low, high = _interval(latency, steps, times)
+    low, high = _interval(latency, steps, times, calibration)
     return Cost(
         target=target.label,
         kind="predicted",
-        tier="T0",
+        tier=calibration.tier if calibration else "T0",
         model=VERSION,
         latency_ms=latency,
         low_ms=low,
         high_ms=high,
-        peak_memory_bytes=trace.peak_memory_bytes,
-        energy_mj=latency * speed.idle_w + busy * speed.active_w,
+        peak_memory_bytes=peak_memory(trace, target),
+        energy_mj=_energy(speed.start_ms, steps, times, energy_coefficients(target)),
         params=trace.params,
         macs=trace.macs,
         bytes_moved=trace.bytes_moved,
@@ -81,13 +87,19 @@ def predict(trace: Trace, target: Target) -> Cost:
     )
 
 
-def _time(step: Step, speed: _Speed) -> _Time:
+def _fitting(target: Target) -> Calibration | None:
+    """The calibration of a target where it was fitted to this model."""
+    calibration = target.calibration
+    return calibration if calibration is not None and calibration.model == NAME else None
+
+
+def _time(step: Step, speed: _Speed, factor: float) -> _Time:
     operator = step.operator
     peak = speed.matrix if operator.kind in assumptions.MATRIX_KINDS else speed.vector
     compute_share, memory_share = _shares(operator, speed)
     compute = operator.flops / (peak * compute_share)
     memory = step.bytes_moved / (speed.bandwidth * memory_share)
-    busy = max(compute, memory)
+    busy = factor * max(compute, memory)
     if not step.is_kernel:
         return _Time(busy, busy, "compute" if compute >= memory else "memory")
     latency = max(speed.launch_ms + busy, speed.least_ms)
@@ -105,13 +117,27 @@ def _shares(operator: Operator, speed: _Speed) -> tuple[float, float]:
     )
 
 
-def _interval(latency: float, steps: list[Step], times: list[_Time]) -> tuple[float, float]:
+def _interval(
+    latency: float, steps: list[Step], times: list[_Time], calibration: Calibration | None
+) -> tuple[float, float]:
     """The bounds of the latency; errors of operators are taken to go together, so bounds add up too."""
     unknown = sum(time.latency for step, time in zip(steps, times, strict=True) if not step.operator.known)
     known = latency - unknown
-    low = known * assumptions.LOW_FACTOR + unknown * assumptions.UNKNOWN_LOW_FACTOR
-    high = known * assumptions.HIGH_FACTOR + unknown * assumptions.UNKNOWN_HIGH_FACTOR
+    low_factor, high_factor = assumptions.LOW_FACTOR, assumptions.HIGH_FACTOR
+    if calibration is not None:
+        low_factor, high_factor = calibration.low, calibration.high
+    low = known * low_factor + unknown * assumptions.UNKNOWN_LOW_FACTOR
+    high = known * high_factor + unknown * assumptions.UNKNOWN_HIGH_FACTOR
     return low, high
+
+
+def _energy(
+    start_ms: float, steps: list[Step], times: list[_Time], coefficients: EnergyCoefficients
+) -> float:
+    """The energy of the start and of all operators, each held to the design power."""
+    dynamic = (dynamic_energy_mj(step.operator, step.bytes_moved, coefficients) for step in steps)
+    parts = (energy_mj(time.latency, more, coefficients) for time, more in zip(times, dynamic, strict=True))
+    return energy_mj(start_ms, 0.0, coefficients) + sum(parts)
 
 
 def _operator_cost(step: Step, time: _Time) -> OperatorCost:
@@ -130,15 +156,16 @@ def _operator_cost(step: Step, time: _Time) -> OperatorCost:
 
 
 def _speed(target: Target) -> _Speed:
-    figures = {name: figure.value for name, figure in target.device.figures.items()}
+    figures = {name: figure.value for name, figure in target.figures.items()}
     matrix = figures[PEAKS[target.precision]]
     launch = figures.get("launch_floor_us", assumptions.LAUNCH_FLOOR_US) / 1e3
-    whole_graph = target.device.device_class in assumptions.WHOLE_GRAPH_CLASSES
+    whole_graph = (
+        target.device.device_class in assumptions.WHOLE_GRAPH_CLASSES
+        or target.runtime in assumptions.WHOLE_GRAPH_RUNTIMES
+    )
     eager = (
         figures.get("eager_operator_us", assumptions.EAGER_OPERATOR_US) if target.runtime == "eager" else 0.0
     )
-    power = figures.get("tdp_w", assumptions.POWER_W)
-    idle = min(power, figures.get("idle_w", assumptions.IDLE_POWER_SHARE * power))
     return _Speed(
         matrix=matrix * 1e9,
         vector=figures.get("fp32_tflops", matrix * assumptions.VECTOR_SHARE) * 1e9,
@@ -146,7 +173,5 @@ def _speed(target: Target) -> _Speed:
         start_ms=launch if whole_graph else 0.0,
         launch_ms=0.0 if whole_graph else launch,
         least_ms=eager / 1e3,
-        idle_w=idle,
-        active_w=assumptions.ACTIVE_POWER_SHARE * (power - idle),
         has_sparse_kernels=target.device.device_class in assumptions.SPARSE_KERNEL_CLASSES,
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from nas.blocks.block import Block
+from nas.costs.operator_rule import OperatorRule
 from nas.plugins.hookspecs import hookimpl
 from nas.spaces.knobs import Choice
 from nas_base import ACTIVATIONS
 from nas_sparse_ops import costs
+from nas_sparse_ops.rules import RULES
 
 _FAST_SPARSE = "arXiv:1911.09723"
 
@@ -143,3 +145,9 @@ def nas_blocks() -> list[Block]:
         _masked_conv(),
         _randomly_pruned(),
     ]
+
+
+@hookimpl
+def nas_operator_rules() -> list[OperatorRule]:
+    """What the products that these blocks run take."""
+    return RULES

@@ -12,9 +12,6 @@ import warnings
 import torch
 from torch import Tensor
 
-from nas.costs.call import Call, Rule, Work
-from nas.costs.rules import register_rule
-
 SPARSE_TYPES = (torch.float32, torch.float64)
 """Types that sparse products exist for on every device; others are computed in float32."""
 
@@ -104,28 +101,3 @@ def _(values: Tensor, places: Tensor, m: int, dense: Tensor) -> Tensor:
 @grouped_nm_matmul.register_fake
 def _(values: Tensor, order: Tensor, patterns: Tensor, m: int, dense: Tensor) -> Tensor:
     return dense.new_empty((order.numel() // order.shape[1], dense.shape[1]))
-
-
-def _rule(block_axis: int | None) -> Rule:
-    """Every stored value is used once for each position; `block` rows in a row share their columns."""
-
-    def rule(call: Call) -> Work:
-        values, dense, output = call["values"], call["dense"], call.outputs[0]
-        macs = values.numel() * dense.shape[1]
-        block = 1 if block_axis is None else values.shape[block_axis]
-        dims = (
-            ("batch", 1),
-            ("rows", output.shape[0]),
-            ("columns", dense.shape[1]),
-            ("inner", dense.shape[0]),
-            ("nonzeros", values.numel()),
-            ("block", block),
-        )
-        return Work("sparse", macs, 2 * macs, dims)
-
-    return rule
-
-
-register_rule(torch.ops.nas_sparse_ops.block_matmul, _rule(1))
-register_rule(torch.ops.nas_sparse_ops.nm_matmul, _rule(None))
-register_rule(torch.ops.nas_sparse_ops.grouped_nm_matmul, _rule(3))

@@ -11,6 +11,7 @@ from nas.cli.output import (
     count,
     duration,
     latency,
+    millijoules,
     milliseconds,
     print_json,
     print_table,
@@ -62,8 +63,18 @@ def test_durations(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
 
 
-def test_a_latency_carries_its_interval() -> None:
-    assert latency(cost()) == "0.142 ms (0.100–0.200)"
+def test_a_latency_carries_its_interval_and_its_tier() -> None:
+    assert latency(cost()) == "0.142 ms (0.100–0.200) T0"
+    assert latency(cost(tier="T4", low_ms=0.142, high_ms=0.142)) == "0.142 ms (0.142–0.142) T4"
+
+
+def test_the_interval_of_a_latency_is_in_its_unit() -> None:
+    assert latency(cost(latency_ms=1500, low_ms=900, high_ms=2500)) == "1.50 s (0.900–2.50) T0"
+
+
+@pytest.mark.parametrize(("energy", "shown"), [(29.0, "29.0 mJ"), (6830.0, "6.83 J"), (0, "0 mJ")])
+def test_energies(energy: float, shown: str) -> None:
+    assert millijoules(energy) == shown
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:

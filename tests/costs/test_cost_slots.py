@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -13,50 +15,72 @@ from nas.errors import UnknownNameError
 class Finder:
     """Numbers each combination of decisions it is asked about, and remembers what it was asked."""
 
-    def __init__(self, population: np.ndarray, columns: tuple[int, ...]) -> None:
+    def __init__(self, population: np.ndarray, slots: Sequence[Sequence[int]]) -> None:
         self.population = population
-        self.columns = columns
-        self.asked: list[tuple[int, ...]] = []
+        self.slots = slots
+        self.asked: list[tuple[int, tuple[int, ...]]] = []
 
-    def __call__(self, index: int) -> int:
-        self.asked.append(tuple(self.population[index, list(self.columns)].tolist()))
-        return row_of(self.asked[-1])
+    def __call__(self, asked: list[tuple[int, int]]) -> list[int]:
+        new = [(slot, decisions(self.population[index], self.slots[slot])) for index, slot in asked]
+        self.asked += new
+        return [row_of(*one) for one in new]
 
 
-def row_of(decisions: tuple[int, ...]) -> int:
-    return 7 + sum(1000**place * value for place, value in enumerate(decisions))
+def decisions(vector: np.ndarray, columns: Sequence[int]) -> tuple[int, ...]:
+    return tuple(vector[list(columns)].tolist())
+
+
+def row_of(slot: int, taken: tuple[int, ...]) -> int:
+    return 7 + slot + 10 * sum(1000**place * value for place, value in enumerate(taken))
 
 
 OPTIONS = [(3, 4, 2, 5), (1, 1, 3, 2), (2**20, 2**20, 2**21, 5), (2**30, 2**30, 2**30, 2**30)]
+SLOTS = [((0, 1, 2, 3),), ((2, 0), (1,)), ((), (0, 3), (1, 2, 3), (0, 1, 2, 3))]
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("columns", [(0, 1, 2, 3), (2, 0), (1,), ()])
-def test_each_combination_is_asked_for_once(options, columns):
+@pytest.mark.parametrize("slots", SLOTS)
+def test_each_combination_is_asked_for_once(options, slots):
     rng = np.random.default_rng(0)
-    slot = SlotRows(columns, [options[column] for column in columns])
-    known: set[tuple[int, ...]] = set()
+    rows = SlotRows(slots, options)
+    known: set[tuple[int, tuple[int, ...]]] = set()
     for n in (1, 50, 200, 50):
         population = rng.integers(0, np.minimum(options, 4), (n, 4))
-        find = Finder(population, columns)
-        rows = slot.rows(population, find)
-        expected = [tuple(vector) for vector in population[:, list(columns)].tolist()]
-        assert rows.tolist() == [row_of(vector) for vector in expected]
+        find = Finder(population, slots)
+        found = rows.rows(population, find)
+        expected = [[(slot, decisions(v, columns)) for slot, columns in enumerate(slots)] for v in population]
+        assert found.tolist() == [[row_of(*one) for one in vector] for vector in expected]
+        met = {one for vector in expected for one in vector}
         assert len(find.asked) == len(set(find.asked))
-        assert set(find.asked) == set(expected) - known
-        known |= set(expected)
+        assert set(find.asked) == met - known
+        known |= met
 
 
 def test_the_largest_options_stay_apart():
-    options = (2**31, 2**31 - 1)
+    options = (2**27, 2**26 - 1)
     assert options[0] * options[1] < LARGEST_CODE
-    population = np.array([[2**31 - 1, 2**31 - 2], [2**31 - 2, 2**31 - 2], [0, 0], [2**31 - 1, 2**31 - 2]])
-    slot = SlotRows((0, 1), options)
-    assert slot.rows(population, lambda index: index).tolist() == [0, 1, 2, 0]
+    assert options[0] * (options[1] + 1) == LARGEST_CODE
+    population = np.array([[2**27 - 1, 2**26 - 2], [2**27 - 2, 2**26 - 2], [0, 0], [2**27 - 1, 2**26 - 2]])
+    rows = SlotRows([(0, 1)], options)
+    found = rows.rows(population, lambda asked: [index for index, _ in asked])
+    assert found[:, 0].tolist() == [0, 1, 2, 0]
+
+
+def test_what_was_not_found_is_asked_for_again():
+    population = np.array([[0], [1], [2]])
+    rows = SlotRows([(0,)], (3,))
+    with pytest.raises(ZeroDivisionError):
+        rows.rows(population, lambda asked: [1 // 0])
+    assert rows.rows(population[::-1], lambda asked: [index for index, _ in asked])[:, 0].tolist() == [
+        0,
+        1,
+        2,
+    ]
 
 
 def test_a_population_of_none():
-    assert SlotRows((0,), (3,)).rows(np.empty((0, 2), dtype=np.int64), lambda index: index).shape == (0,)
+    nobody = np.empty((0, 2), dtype=np.int64)
+    assert SlotRows([(0,), (1,)], (3, 3)).rows(nobody, lambda asked: []).shape == (0, 2)
 
 
 def columns_of(n: int = 3) -> CostColumns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -58,8 +59,15 @@ def figures(cost: Cost) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize(("name", "count"), [("tiny", 12), ("mobile", 4), ("cell", 3)])
-def test_it_equals_the_estimate_of_the_architecture_and_of_the_built_network(registry, targets, name, count):
+FIGURES_OF_A_MODEL = ("latency", "latency_low", "latency_high", "energy")
+
+
+@pytest.mark.parametrize(("name", "count"), [("tiny", 8), ("mobile", 2), ("cell", 3), ("series", 2)])
+def test_it_equals_the_estimate_of_the_architecture_and_of_the_built_network(registry, name, count):
+    profiles = {"a100": "fp16", "t4": "amp-fp16", "coral": None}
+    targets = [
+        resolve_target(target, registry, precision=precision) for target, precision in profiles.items()
+    ]
     space = load_space(name, registry)
     table = CostTable(space, targets, registry)
     vectors = space.sample_vectors(count, np.random.default_rng(7))
@@ -76,10 +84,22 @@ def test_it_equals_the_estimate_of_the_architecture_and_of_the_built_network(reg
                 in_column = columns.column(f"{cost}@{target.name}")[place]
                 assert in_column == pytest.approx(one[cost], rel=1e-9), (cost, target.name)
                 assert looked_up[cost] == pytest.approx(one[cost], rel=1e-9), (cost, target.name)
-                if name != "cell":  # a cell begins with an activation, which only the whole network can fuse
+                # A cell begins with an activation, which only the whole network can fuse.
+                if name != "cell" or cost not in FIGURES_OF_A_MODEL:
                     assert whole[cost] == pytest.approx(one[cost], rel=1e-9), (cost, target.name)
-                elif cost not in ("latency", "latency_low", "latency_high", "energy"):
-                    assert whole[cost] == pytest.approx(one[cost], rel=0.01), (cost, target.name)
+
+
+def test_under_autocast_a_layer_costs_what_its_input_makes_it(registry):
+    """The first convolution casts its input, weight and bias; the next one is given what is cast."""
+    space = load_space("hybrid", registry)
+    target = resolve_target("a100", registry, precision="amp-fp16")
+    vectors = space.sample_vectors(2, np.random.default_rng(1))
+    operators = estimate_architecture(space.decode(vectors[0]), target, registry).operators
+    casts = Counter(operator.module for operator in operators if operator.name == "_to_copy")
+    assert list(casts.values())[:2] == [3, 2]
+    table = CostTable(space, [target, replace(target, name="plain", precision="fp16")], registry)
+    columns = table.costs(vectors)
+    assert (columns.column("bytes_moved") > columns.column("bytes_moved@plain")).all()
 
 
 def test_the_order_of_a_population_does_not_matter(table, tiny):
@@ -216,6 +236,82 @@ def test_a_model_of_a_plugin_may_charge_for_each_network(tiny, targets, registry
         expected = estimate_architecture(architecture, target, ours, model="constant")
         assert expected.latency_ms > 2
         assert table.cost(architecture, target.name) == replace(expected, operators=())
+
+
+def overlapping_model(trace: Trace, target: Target) -> Cost:
+    """Kernels or their dispatch, whichever is longer: no sum over layers."""
+    amounts = (1e-7 * trace.flops * trace.batch_size, float(len(trace.operators)))
+    latency, low, high, energy = overlapped(np.array([amounts]), target)[0].tolist()
+    cost = constant_model(trace, target)
+    return replace(cost, latency_ms=latency, low_ms=low, high_ms=high, energy_mj=energy, amounts=amounts)
+
+
+def overlapped(amounts, target: Target):
+    latency = 0.25 + np.maximum(amounts[:, 0], 0.01 * amounts[:, 1])
+    return np.stack([latency, latency / 2, 2 * latency, np.sqrt(latency)], axis=1)
+
+
+def test_a_model_may_finish_each_network(tiny, targets, registry):
+    ours = OneModel(registry, CostModel("overlap", overlapping_model, "1", finish=overlapped))
+    table = CostTable(tiny, targets, ours, model="overlap")
+    vectors = tiny.sample_vectors(20, np.random.default_rng(8))
+    columns = table.costs(vectors)
+    dispatched = set()
+    for place, vector in enumerate(vectors):
+        for target in targets:
+            one = estimate_architecture(tiny.decode(vector), target, ours, model="overlap")
+            dispatched.add(one.amounts[0] < 0.01 * one.amounts[1])
+            for name, expected in figures(one).items():
+                found = columns.column(f"{name}@{target.name}")[place]
+                assert found == pytest.approx(expected, rel=1e-12), (name, target.name)
+    assert dispatched == {True, False}
+    assert table.price("energy@coral")([tiny.decode(vectors[0])]) == pytest.approx(
+        [columns.column("energy@coral")[0]], rel=1e-12
+    )
+
+
+def test_the_amounts_of_targets_may_differ_in_number(tiny, targets, registry):
+    def predict(trace: Trace, target: Target) -> Cost:
+        cost = overlapping_model(trace, target)
+        return replace(cost, amounts=(*cost.amounts, 0.0)) if target.name == "coral" else cost
+
+    ours = OneModel(registry, CostModel("overlap", predict, "1", finish=overlapped))
+    vectors = tiny.sample_vectors(5, np.random.default_rng(8))
+    columns = CostTable(tiny, targets, ours, model="overlap").costs(vectors)
+    one = estimate_architecture(tiny.decode(vectors[3]), targets[2], ours, model="overlap")
+    assert len(one.amounts) == 3
+    assert columns.column("latency@coral")[3] == pytest.approx(one.latency_ms, rel=1e-12)
+
+
+def test_a_model_that_finishes_wrongly_is_named(tiny, targets, registry):
+    vectors = tiny.sample_vectors(2, np.random.default_rng(8))
+
+    def costs_of(predict=overlapping_model, finish=overlapped):
+        ours = OneModel(registry, CostModel("overlap", predict, "1", finish=finish))
+        return CostTable(tiny, targets, ours, model="overlap").costs(vectors)
+
+    def raising(amounts, target):
+        raise ZeroDivisionError("by zero")
+
+    def without(trace: Trace, target: Target) -> Cost:
+        return constant_model(trace, target)
+
+    def growing(trace: Trace, target: Target) -> Cost:
+        cost = overlapping_model(trace, target)
+        return replace(cost, amounts=(*cost.amounts, 1.0)) if trace.operators else cost
+
+    problems = {
+        "raised ZeroDivisionError": {"finish": raising},
+        "latency_ms = nan": {"finish": lambda amounts, target: overlapped(amounts, target) * np.nan},
+        "figures of shape": {"finish": lambda amounts, target: amounts},
+        "where its `finish` gives": {"finish": lambda amounts, target: 2 * overlapped(amounts, target)},
+        "outside low_ms": {"finish": lambda amounts, target: overlapped(amounts, target)[:, [0, 2, 1, 3]]},
+        "without the amounts": {"predict": without},
+        "3 amounts for one module and 2 for another": {"predict": growing},
+    }
+    for message, broken in problems.items():
+        with pytest.raises(CostError, match=f"'overlap' .*{message}.*defect of the model"):
+            costs_of(**broken)
 
 
 def test_two_batches_of_one_device(tiny, registry):

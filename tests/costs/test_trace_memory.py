@@ -7,7 +7,7 @@ import torch
 from costs_modules import Function
 from torch import nn
 
-from nas.costs.liveness import Memory
+from nas.costs.liveness import Allocation, Memory, alive
 from nas.costs.trace import trace
 
 X = 400
@@ -105,3 +105,92 @@ def test_memory_of_nothing():
     memory = Memory()
     memory.add(1, 10, 0)
     assert memory.peak(0, [1, 99]) == 10
+
+
+def allocations(function) -> list[tuple[int, int, int, int]]:
+    found = trace(Function(function), (100,)).allocations
+    return [(one.size, one.first, one.last, one.released) for one in found]
+
+
+def test_memory_is_released_when_no_variable_names_it():
+    def named(x):
+        y = x.relu()
+        z = y.exp()
+        w = z.tanh()
+        return w + 1
+
+    assert allocations(named) == [(X, 0, 0, 4), (X, 0, 1, 4), (X, 1, 2, 4), (X, 2, 3, 4), (X, 3, 3, 4)]
+    assert allocations(lambda x: x.relu().exp().tanh() + 1) == [
+        (X, 0, 0, 4),
+        (X, 0, 1, 2),
+        (X, 1, 2, 3),
+        (X, 2, 3, 4),
+        (X, 3, 3, 4),
+    ]
+
+
+def test_a_variable_that_is_used_again_lets_go():
+    def again(x):
+        y = x.relu()
+        y = y.exp()
+        return y + 1
+
+    assert [released for *_, released in allocations(again)] == [3, 2, 3, 3]
+
+
+def test_a_key_may_be_given_again():
+    memory = Memory()
+    memory.add(1, 10, 0)
+    memory.write(1, 0)
+    memory.release(1, 1)
+    assert 1 not in memory
+    memory.add(1, 20, 1)
+    memory.write(1, 1)
+    assert memory.allocations(2, {1}) == (Allocation(10, 0, 0, 1), Allocation(20, 1, 1, 2))
+    assert (memory.peak(2, {1}), memory.allocated()) == (20, 30)
+    assert memory.take_out([1, 1, 7]) == 20
+    assert memory.allocated() == 10
+
+
+def test_bytes_alive_while_each_operator_runs():
+    found = [Allocation(10, 0, 0, 2), Allocation(5, 1, 1, 2)]
+    assert alive(found, 2) == [10, 5]
+    assert alive(found, 2, until_released=True) == [10, 15]
+    assert alive(found, 2, until_released=True, unit=8) == [16, 24]
+    assert alive([], 0) == [0]
+    assert Allocation(10, 0, 1, 2).moved(3) == Allocation(10, 3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("module", "order", "copied"),
+    [
+        (nn.LayerNorm(10), (0, 2, 1), 400),
+        (nn.LayerNorm(10), (0, 1, 2), 0),
+        (nn.Softmax(-1), (0, 2, 1), 400),
+        (nn.ReLU(), (0, 2, 1), 0),
+    ],
+)
+def test_kernels_copy_what_lies_in_another_order(module, order, copied):
+    class Permuted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = module
+
+        def forward(self, x):
+            return self.inner(x.permute(order))
+
+    (operator,) = trace(Permuted(), (10, 10)).operators
+    assert operator.scratch_bytes == copied
+
+
+def test_images_may_lie_with_the_channels_innermost():
+    class Last(nn.Module):
+        def __init__(self, groups):
+            super().__init__()
+            self.conv = nn.Conv2d(4, 4, 1, groups=groups)
+
+        def forward(self, x):
+            return self.conv(x.permute(0, 3, 1, 2))
+
+    assert trace(Last(1), (5, 5, 4)).operators[0].scratch_bytes == 0
+    assert trace(Last(4), (5, 5, 4)).operators[0].scratch_bytes == 4 * 100

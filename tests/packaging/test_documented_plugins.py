@@ -21,7 +21,8 @@ from click.testing import CliRunner
 from nas.blocks import Block, build, fuse, parameter_count
 from nas.blocks.model import build_element
 from nas.cli.command import Command
-from nas.costs import Cost, CostModel, Device, OperatorCost, Target, resolve_target
+from nas.costs import Cost, CostModel, Device, OperatorCost, OperatorRule, Target, resolve_target
+from nas.costs.call import Call
 from nas.costs.operators import KINDS, Operator, Trace
 from nas.costs.target_file import FIGURES
 from nas.costs.trace import trace
@@ -51,6 +52,7 @@ EXPLAINED: dict[str, tuple[type, ...]] = {
     "nas_blocks": (Block,),
     "nas_targets": (Target, Device),
     "nas_cost_models": (CostModel, Cost, OperatorCost, Operator, Trace),
+    "nas_operator_rules": (OperatorRule, Call),
     "nas_spaces": (SpaceSource,),
     "nas_tasks": (Task, TaskData),
     "nas_searchers": (SearcherFactory, SearcherSetup, TrialResult),
@@ -225,6 +227,18 @@ def test_the_blocks_are_built_merged_and_counted(tmp_path: Path) -> None:
     assert sum(p.numel() for p in fuse(mixer).parameters()) < parameter_count(mixer)
     assert (fuse(mixer)(x) - mixer(x)).abs().max() < 1e-9
     assert not block.accepts(signature, None, 1, {"kernel": 6})
+
+
+def test_the_operator_rule_is_that_of_its_operator(tmp_path: Path) -> None:
+    from nas.costs.rules_of_plugins import working
+
+    plugin, registry = loaded(page_of("nas_operator_rules"), tmp_path)
+    (name,) = offered(plugin, registry, "operator_rules")
+    x, decay = torch.empty(2, 7, 6, device="meta"), torch.empty(6, 16, device="meta")
+    call = Call(name, {"x": x, "decay": decay}, [torch.empty_like(x)], 2)
+    work = working(registry.operator_rules[name], plugin)(call)
+    assert (name, work.kind) == ("my_library::scan", "rnn")
+    assert (work.macs, work.flops, work.moved) == (84 * 16, 2 * 84 * 16, (2 * (84 + 96), 2 * 84))
 
 
 def test_the_space_of_the_block_page_builds(tmp_path: Path) -> None:

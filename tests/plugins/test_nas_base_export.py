@@ -41,6 +41,7 @@ def everything() -> Network:
         Layer(use("bottleneck", se=0.25), 16),
         Layer(use("basic", order="act_conv_norm"), 16, 2),
         Layer(use("mixed_inverted_residual", expand_groups=2, se=0.25), 16),
+        Layer(use("conv_first", group_width=8, expansion=2), 16),
         Layer(use("downsample", overlap=True), 16),
         Layer(use("metanext", mixer=use("depthwise_conv"), ffn=use("mlp", bias=True), layer_scale=0.1), 16),
         cell,

@@ -21,6 +21,7 @@ EXPECTED = {
         "inverted_residual",
         "fused_inverted_residual",
         "mixed_inverted_residual",
+        "conv_first",
         "tucker",
         "bottleneck",
         "basic",

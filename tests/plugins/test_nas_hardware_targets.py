@@ -34,13 +34,14 @@ BOUNDS = {
     "memory_gb": (0.001, 600),
     "launch_floor_us": (0.5, 300),
     "eager_operator_us": (1, 200),
+    "eager_norm_channel_us": (0.1, 20),
 }
 
 
 def test_there_are_all_of_them():
-    assert len(FILES) == 74
+    assert len(FILES) == 84
     assert [target.name for target in shipped_targets()] == [path.stem for path in FILES]
-    assert len(default_registry().targets) >= 74
+    assert len(default_registry().targets) >= 84
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -133,7 +134,7 @@ def test_targets_travel_to_other_processes():
 def test_listing_imports_nothing_heavy():
     script = (
         "import sys\nfrom nas_hardware import nas_targets\n"
-        "assert len(list(nas_targets())) == 74\n"
+        "assert len(list(nas_targets())) == 84\n"
         "print([m for m in ('torch', 'pydantic', 'numpy', 'ray') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)

@@ -101,7 +101,7 @@ def test_the_front_table_has_the_interval_and_says_what_was_predicted(tmp_path: 
     cells = [(cell.text, cell.detail) for cell in table.rows[0].cells]
     assert cells == [
         ("98.14 %", ""),
-        ("0.100 ms", "0.0800–0.130 ms, predicted"),
+        ("0.100 ms", "0.0800–0.130 ms, predicted T0"),
         ("1.23 M", ""),
         ("43.0 M", ""),
     ]
@@ -139,7 +139,7 @@ def test_a_chart_carries_units_and_hover_lines(tmp_path: Path) -> None:
         content = read_content(store, "mobile-a100")
     (chart,) = front_charts(content)
     assert chart.wide.y_axis.title == "accuracy (%) · higher is better"
-    assert chart.wide.x_axis.title == "latency (ms) · lower is better"
+    assert chart.wide.x_axis.title == "latency (ms, T0) · lower is better"
     assert 90 < chart.wide.y_axis.low < chart.wide.y_axis.high < 100
     assert chart.shown == chart.total == 12
     assert len(chart.wide.front) + len(chart.wide.others) == 12
@@ -166,7 +166,7 @@ def test_the_tiles_hold_the_figures_of_the_study(tmp_path: Path) -> None:
         "failed": "1",
         "on the front": "2",
         "best accuracy": "95.00 %",
-        "best latency": "0.100 ms",
+        "best latency (T0)": "0.100 ms",
         "per trial": "7.5 s",
     }
     assert page.targets == (LABEL,)
@@ -186,7 +186,7 @@ def test_provenance_names_versions_data_and_dates(tmp_path: Path) -> None:
     assert found["Dates"] == "made 2026-01-02T03:04:05+00:00"
     assert found["Data"] == "digits (SHA-256 abababababababab…)"
     assert found["Recipe"] == "learning_rate=0.1"
-    assert found["Constraints"] == "params<=5e+06"
+    assert found["Constraints"] == "params <= 5,000,000"
     assert found["Searcher"] == "pareto, seed 0"
     assert found["Repeat it with"].startswith("nas search --space mobile --target a100")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.store.locks import FileLock, holder_name, lock_path
+from nas.files import FileLock, holder_name
+from nas.store.locks import lock_path
 
 
 def test_a_held_lock_names_its_holder_also_within_one_process(tmp_path: Path) -> None:

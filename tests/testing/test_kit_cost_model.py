@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from kit_failures import complaint, run_file
+from numpy.typing import NDArray
 
 from nas.costs import Cost, CostModel, Operator, OperatorCost, Target, Trace
 from nas.errors import CostError
@@ -128,6 +130,49 @@ def of_this_process(trace: Trace, target: Target) -> Cost:
     return replace(cost, energy_mj=cost.energy_mj + os.getpid())
 
 
+def overlapped(trace: Trace, target: Target) -> Cost:
+    """The operators or their dispatch, whichever is longer, from amounts that add up."""
+    cost = good(trace, target)
+    times = sum(operator.latency_ms for operator in cost.operators)
+    unknown = sum(operator.latency_ms for operator in cost.operators if not operator.known)
+    amounts = (times, float(len(cost.operators)), unknown)
+    latency, low, high, energy = finish(np.array([amounts]), target)[0].tolist()
+    return replace(cost, latency_ms=latency, low_ms=low, high_ms=high, energy_mj=energy, amounts=amounts)
+
+
+def finish(amounts: NDArray[np.float64], target: Target) -> NDArray[np.float64]:
+    times, count, unknown = amounts.T
+    latency = 0.01 + np.maximum(times, 0.02 * count)
+    return np.stack([latency, 0.5 * latency, 2 * latency + unknown, 3 * latency + times], axis=1)
+
+
+def finishing(
+    predict: Callable[[Trace, Target], Any] = overlapped, finish: Callable[..., Any] = finish
+) -> CostModel:
+    return CostModel("toy", predict, "1", "a model of these tests", finish)
+
+
+def with_amounts(change: Callable[[tuple[float, ...]], tuple[float, ...]]) -> CostModel:
+    """A model whose amounts are not what its figures were made of."""
+
+    def predict(trace: Trace, target: Target) -> Cost:
+        cost = overlapped(trace, target)
+        return replace(cost, amounts=change(cost.amounts))
+
+    return finishing(predict)
+
+
+def middling(amounts: NDArray[np.float64], target: Target) -> NDArray[np.float64]:
+    """Every network depends on those beside it."""
+    return finish(amounts, target) + amounts[:, :1].mean()
+
+
+def grabbing(amounts: NDArray[np.float64], target: Target) -> NDArray[np.float64]:
+    found = finish(amounts, target)
+    amounts += 1
+    return found
+
+
 def choosy(trace: Trace, target: Target) -> Cost:
     raise CostError(f"no figures for {target.label}")
 
@@ -182,6 +227,26 @@ def test_what_is_broken_is_found(predict: Any, check: str, message: str) -> None
     assert message in complaint(getattr(KIT, check), model(predict), TARGETS)
 
 
+FINISH = "test_networks_are_finished_one_by_one"
+UNFINISHED: list[tuple[str, CostModel, str, str]] = [
+    ("none", with_amounts(lambda amounts: ()), FINISH, "`amounts` of the Cost are empty"),
+    ("one more", with_amounts(lambda a: (*a, 0.0) if a[0] > 0.01 else a), FINISH, "must be one number"),
+    ("constant", with_amounts(lambda a: (a[0] + 1, *a[1:])), FINISH, "amounts other than 0"),
+    ("others", with_amounts(lambda a: (2 * a[0], *a[1:])), FINISH, "of `finish` and of `predict` differ"),
+    ("mean", finishing(finish=middling), FINISH, "of `finish` and of `predict` differ"),
+    ("in place", finishing(finish=grabbing), FINISH, "changes the amounts"),
+    ("root", with_amounts(lambda a: (a[0] ** 0.5, *a[1:])), "test_costs_of_parts_add_up", "amounts[0]"),
+    ("shape", finishing(finish=lambda amounts, target: amounts), FINISH, "figures of shape"),
+]
+
+
+@pytest.mark.parametrize(
+    ("broken", "check", "message"), [entry[1:] for entry in UNFINISHED], ids=[e[0] for e in UNFINISHED]
+)
+def test_what_finishes_wrongly_is_found(broken: CostModel, check: str, message: str) -> None:
+    assert message in complaint(getattr(KIT, check), broken, TARGETS)
+
+
 def test_one_that_depends_on_the_process_is_found() -> None:
     check = KIT.test_answers_the_same_in_a_fresh_process
     assert "other numbers in another process" in complaint(check, model(of_this_process), TARGETS)
@@ -221,7 +286,15 @@ def test_nothing_is_found_where_nothing_is_wrong(tmp_path: Path) -> None:
     outcome = run_file(tmp_path, USE.format(name="good"))
     assert outcome.failed == {}
     assert not outcome.skipped
-    assert len(outcome.passed) == 11
+    assert len(outcome.passed) == 12
+
+
+def test_nothing_is_found_where_a_model_finishes_its_networks(tmp_path: Path) -> None:
+    source = USE.format(name="overlapped").replace(', "a toy")', ', "a toy", finish)')
+    outcome = run_file(tmp_path, source.replace("import overlapped", "import finish, overlapped"))
+    assert outcome.failed == {}
+    assert not outcome.skipped
+    assert len(outcome.passed) == 12
 
 
 def test_a_model_that_refuses_every_target_is_told_to_name_its_own(tmp_path: Path) -> None:

@@ -11,8 +11,6 @@ from torch import nn
 from nas import estimate
 from nas.blocks import build, fuse, parameter_count
 from nas.costs import CostTable, resolve_target
-from nas.costs.call import Work
-from nas.costs.rules import register_rule
 from nas.costs.trace import trace
 from nas.spaces import parse_space
 from nas.spaces.signature import Signature
@@ -135,22 +133,3 @@ def test_the_cost_table_of_a_space_finds_what_the_built_network_costs():
             assert columns.column(f"latency@{target.name}")[index] == pytest.approx(cost.latency_ms)
             assert columns.column(f"macs@{target.name}")[index] == cost.macs
             assert columns.column(f"params@{target.name}")[index] == cost.params == parameter_count(module)
-
-
-def test_an_operator_of_a_plugin_is_priced_by_its_rule():
-    @torch.library.custom_op("nas_sparse_test::twice", mutates_args=(), schema="(Tensor x) -> Tensor")
-    def twice(x):
-        return 2 * x
-
-    @twice.register_fake
-    def _(x):
-        return torch.empty_like(x)
-
-    class Twice(nn.Module):
-        def forward(self, x):
-            return twice(x)
-
-    assert trace(Twice(), (5,)).unknown_operators == ("nas_sparse_test::twice",)
-    register_rule(torch.ops.nas_sparse_test.twice, lambda call: Work("pointwise", 0, call["x"].numel()))
-    operator = trace(Twice(), (5,)).operators[0]
-    assert (operator.kind, operator.flops, operator.known) == ("pointwise", 5, True)

@@ -1,0 +1,110 @@
+"""How near predictions for this machine come after ``nas calibrate``: ``python benchmarks/calibration.py``.
+
+Calibrates the processor (or takes ``--target FILE``), then measures networks of the space `mobile` and twenty
+modules that the calibration never saw, and prints what was predicted for each beside what it took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from calibration_networks import MODULES
+
+from nas.costs import Target, read_target
+from nas.costs.cost import DEFAULT_MODEL
+from nas.costs.machine import this_machine
+from nas.costs.measuring import calibrate
+from nas.costs.this import uncalibrated, write_target
+from nas.plugins import default_registry
+from nas.spaces import load_space
+from nas.studies.measure import Comparison, measure_architecture, measure_module
+
+WITHIN = 0.15
+SEED = 7
+
+
+def main() -> None:
+    """Prints the table, and the share of networks that are predicted within 15 %."""
+    options = _options()
+    registry = default_registry()
+    if options.target:
+        target = read_target(options.target)
+    else:
+        plain = uncalibrated(this_machine("cpu"), registry, options.threads)
+        model = registry.cost_models[options.cost_model]
+        target = calibrate(plain, model, torch.device("cpu"), seconds=options.seconds).target
+        if options.output:
+            write_target(target, options.output)
+    found = list(_compared(target, options))
+    print(_table(found))
+    print(_summary(target, found))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--target", type=Path, help="A calibrated target file of this machine.")
+    parser.add_argument("--output", type=Path, help="Where to write the calibrated target.")
+    parser.add_argument("--seconds", type=float, default=110.0, help="How long to calibrate.")
+    parser.add_argument("--each", type=float, default=1.0, help="How long to measure each network.")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--mobile", type=int, default=20, help="How many networks of `mobile`.")
+    parser.add_argument("--cost-model", default=DEFAULT_MODEL)
+    return parser.parse_args()
+
+
+def _compared(target: Target, options: argparse.Namespace) -> Iterator[Comparison]:
+    registry = default_registry()
+    space, rng = load_space("mobile", registry), np.random.default_rng(SEED)
+    torch.manual_seed(SEED)
+    for number in range(options.mobile):
+        architecture = space.sample(rng)
+        yield measure_architecture(
+            f"mobile {number}", architecture, target, registry, options.cost_model, options.each
+        )
+    for name, (make, shape) in MODULES.items():
+        yield measure_module(name, make(), shape, target, registry, options.cost_model, options.each)
+
+
+def _error(found: Comparison) -> float:
+    return found.predicted.latency_ms / found.measured.latency_ms - 1
+
+
+def _table(found: list[Comparison]) -> str:
+    rows = [
+        f"| {one.name} | {one.measured.latency_ms:.3f} | "
+        f"{100 * one.measurement.spread_ms / one.measurement.latency_ms:.0f} % | "
+        f"{one.predicted.latency_ms:.3f} | {one.predicted.low_ms:.3f}-{one.predicted.high_ms:.3f} | "
+        f"{100 * _error(one):+.0f} % |"
+        for one in found
+    ]
+    head = "| network | measured, ms | spread | predicted, ms | 90 % interval | off by |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *rows])
+
+
+def _summary(target: Target, found: list[Comparison]) -> str:
+    def of(some: list[Comparison]) -> str:
+        errors = np.abs([_error(one) for one in some])
+        inside = np.mean([one.is_inside for one in some])
+        return (
+            f"within ±15 %: {100 * np.mean(errors <= WITHIN):.0f} % of {len(some)}, mean error "
+            f"{100 * errors.mean():.1f} %, median of the errors "
+            f"{100 * np.median([_error(one) for one in some]):+.1f} %, in the interval: {100 * inside:.0f} %"
+        )
+
+    mobile = [one for one in found if one.name.startswith("mobile")]
+    modules = [one for one in found if not one.name.startswith("mobile")]
+    calibration = target.calibration
+    source = calibration.source if calibration else "not calibrated"
+    return (
+        f"\n`mobile`: {of(mobile)}\nmodules: {of(modules)}\nall: {of(found)}\n"
+        f"{target.label}; {source}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    )
+
+
+if __name__ == "__main__":
+    main()

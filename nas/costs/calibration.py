@@ -1,0 +1,165 @@
+"""Calibrations: what measurements on a device change about the predictions for it.
+
+The time that a cost model gives for a kernel is multiplied by a factor of its kind::
+
+    log factor = log scale + Σ weight · z + Σ pull · exp(-|z - point|² / (2 reach²)),
+    z = (log size - centre) / width
+
+a scale alone where few kernels of the kind were measured; with more of them a straight line over the
+logarithms of its sizes, and near what was measured what is left of it. Sizes are held to the range that was
+measured, and factors to theirs, so that nothing is extrapolated. A kind of which too little was measured has
+the scale of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nas.costs.target import Figure
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nas.costs.operators import Operator
+
+TIERS = ("T1", "T2", "T3")
+"""What a calibration rests on: a few measured networks, micro-kernels, the blocks of a space."""
+SIZES = ("flops", "bytes", "weight_bytes", "rows", "columns", "inner", "groups", "taps", "stride")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How the time of a kernel depends on the logarithm of one of its SIZES: the weight of how many widths it
+    is above the centre, and the range that was measured, in widths."""
+
+    centre: float
+    width: float
+    weight: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """A measured kernel: where it lies, one number for each size of its correction, and how it pulls."""
+
+    place: tuple[float, ...]
+    pull: float
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What the predicted time of the kernels of a kind is multiplied by, from so many measured kernels.
+
+    `names` maps operators of the kind to what theirs is multiplied by beside. The factor is never below
+    `smallest` or above `largest`.
+    """
+
+    scale: float
+    kernels: int
+    smallest: float
+    largest: float
+    names: Mapping[str, float] = field(default_factory=dict)
+    sizes: Mapping[str, Size] = field(default_factory=dict)
+    points: tuple[Point, ...] = ()
+    reach: float = 1.0
+
+    def factors(self, operators: Sequence[Operator]) -> NDArray[np.float64]:
+        """The factor of each operator, of shape (n,)."""
+        own = np.array([self.names.get(operator.name, 1.0) for operator in operators])
+        exponent = np.log(self.scale * own)
+        if self.sizes:
+            places = self.places(sizes_of(operators))
+            exponent = exponent + places @ np.array([size.weight for size in self.sizes.values()])
+            if self.points:
+                near = closeness(places, np.array([point.place for point in self.points]), self.reach)
+                exponent = exponent + near @ np.array([point.pull for point in self.points])
+        found: NDArray[np.float64] = np.clip(np.exp(exponent), self.smallest, self.largest)
+        return found
+
+    def places(self, sizes: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Where kernels lie among those that were measured, of shape (n, sizes)."""
+        columns = [
+            np.clip((np.log(sizes[name]) - size.centre) / size.width, size.low, size.high)
+            for name, size in self.sizes.items()
+        ]
+        return np.stack(columns, axis=1)
+
+
+def closeness(places: NDArray[np.float64], points: NDArray[np.float64], reach: float) -> NDArray[np.float64]:
+    """1 where a place is a point, towards 0 as it is farther than `reach`, of shape (places, points)."""
+    squares = ((places[:, None, :] - points[None, :, :]) ** 2).sum(axis=2)
+    near: NDArray[np.float64] = np.exp(-squares / (2 * reach**2))
+    return near
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was measured on a device, and what it changes about predictions.
+
+    `model` is the cost model whose kernel times `scale` and `corrections` multiply; `figures` replace those
+    of the datasheet for every model. Latencies lie between `low` and `high` times their prediction with 90 %
+    confidence. `source` says who measured what, and when; `conditions` under which circumstances.
+    """
+
+    tier: str
+    model: str
+    source: str
+    scale: float = 1.0
+    low: float = 1.0
+    high: float = 1.0
+    corrections: Mapping[str, Correction] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    conditions: Mapping[str, str] = field(default_factory=dict)
+
+    def factors(self, operators: Sequence[Operator]) -> NDArray[np.float64]:
+        """What the kernel time of each operator is multiplied by, of shape (n,)."""
+        factors = np.full(len(operators), self.scale)
+        kinds = np.array([operator.kind for operator in operators])
+        for kind, correction in self.corrections.items():
+            chosen = np.flatnonzero(kinds == kind).tolist()
+            if chosen:
+                factors[chosen] = correction.factors([operators[index] for index in chosen])
+        return factors
+
+
+def sizes_of(operators: Sequence[Operator]) -> Mapping[str, NDArray[np.float64]]:
+    """SIZES → that size of each operator, at least 1.
+
+    Convolutions are seen as matrix products: rows are positions, columns and inner those of one group.
+    """
+    rows = np.array([_sizes(operator) for operator in operators], dtype=np.float64).reshape(-1, len(SIZES))
+    return dict(zip(SIZES, np.maximum(rows, 1.0).T, strict=True))
+
+
+def _sizes(operator: Operator) -> tuple[float, ...]:
+    dims = dict(operator.dims)
+    rows, columns, inner, groups = (
+        next((dims[name] for name in names if name in dims), 1) for names in _DIMENSIONS
+    )
+    if "in_channels" in dims:
+        rows = dims["batch"] * _product_of(dims, "out_")
+        columns, inner = dims["out_channels"] // groups, dims["in_channels"] // groups
+    taps = dims.get("window", _product_of(dims, "kernel_"))
+    stride = dims.get("stride_0", 1)
+    work = (operator.flops, operator.bytes_moved, operator.weight_bytes)
+    return (*work, rows, columns, inner, groups, taps, stride)
+
+
+_DIMENSIONS = (
+    ("rows", "queries", "steps"),
+    ("columns", "keys", "hidden"),
+    ("inner", "depth", "inputs"),
+    ("groups", "heads", "batch"),
+)
+
+
+def _product_of(dims: Mapping[str, int], prefix: str) -> int:
+    """The product of ``kernel_0``, ``kernel_1``, ...; not of ``out_channels``."""
+    names = (name for name in dims if name.startswith(prefix))
+    return prod(dims[name] for name in names if name.removeprefix(prefix).isdigit())

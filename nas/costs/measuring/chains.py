@@ -1,0 +1,108 @@
+"""Short chains of operators as they follow each other in networks: what kernels measured alone do not show.
+
+One behind the other, kernels share caches and memory, and a host has more time to disturb them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nas.costs.measuring.kernels import MicroKernel
+
+CHAINS = 12
+STAGES = ((16, 96), (24, 56), (40, 28), (80, 14), (160, 7))
+"""Channels, and height and width, of the stages of a small network."""
+
+
+class Inverted(nn.Module):
+    """Expand, convolve each channel, weigh the channels, project; beside the input."""
+
+    def __init__(self, width: int, kernel: int, excite: bool, activation: type[nn.Module]) -> None:
+        super().__init__()
+        wide = 4 * width
+        self.expand, self.project = nn.Conv2d(width, wide, 1), nn.Conv2d(wide, width, 1)
+        self.each = nn.Conv2d(wide, wide, kernel, 1, kernel // 2, groups=wide)
+        self.less = nn.Conv2d(wide, width, 1) if excite else None
+        self.more = nn.Conv2d(width, wide, 1) if excite else None
+        self.activation = activation()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, width, height, width of the picture), as it came."""
+        y: Tensor = self.activation(self.each(self.activation(self.expand(x))))
+        if self.less is not None and self.more is not None:
+            y = y * self.more(F.relu(self.less(y.mean((2, 3), keepdim=True)))).sigmoid()
+        found: Tensor = x + self.project(y)
+        return found
+
+
+class Attending(nn.Module):
+    """A layer of a transformer."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.all_three, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, length, width), as it came."""
+        parts = self.all_three(self.before(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(*parts.unbind(0))
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))
+        found: Tensor = x + self.narrow(F.gelu(self.wide(self.between(x))))
+        return found
+
+
+def chains(batch: int = 1) -> Iterator[MicroKernel]:
+    """The chains of a calibration, for a batch size: CHAINS of them, the same ones every time."""
+    for number, (width, size) in enumerate(STAGES):
+        yield _inverted(batch, width, size, number)
+    yield _inverted(batch, 32, 40, 5)
+    yield _convolutions(batch, 24, 64)
+    yield _convolutions(batch, 96, 16)
+    yield _attending(batch, 96, 3, 196)
+    yield _attending(batch, 192, 6, 64)
+    yield _perceptron(batch, 384, 1)
+    yield _perceptron(batch, 128, 144)
+
+
+def _inverted(batch: int, width: int, size: int, number: int) -> MicroKernel:
+    activation = (nn.ReLU, nn.Hardswish, nn.SiLU)[number % 3]
+
+    def make() -> nn.Module:
+        blocks = (Inverted(width, kernel, number % 2 == 1, activation) for kernel in (3, 5, 3, 7))
+        return nn.Sequential(*blocks)
+
+    return MicroKernel(
+        f"inverted residuals, {width} wide, {size}x{size}", make, ((batch, width, size, size),)
+    )
+
+
+def _convolutions(batch: int, width: int, size: int) -> MicroKernel:
+    def make() -> nn.Module:
+        first = [nn.Conv2d(3, width, 3, 2, 1), nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1), nn.ReLU()]
+        second = [nn.MaxPool2d(3, 2, 1), nn.Conv2d(width, 2 * width, 3, 1, 1), nn.ReLU()]
+        return nn.Sequential(*first, *second, nn.Conv2d(2 * width, width, 1), nn.AdaptiveAvgPool2d(1))
+
+    return MicroKernel(f"convolutions, {width} wide, {size}x{size}", make, ((batch, 3, 2 * size, 2 * size),))
+
+
+def _attending(batch: int, width: int, heads: int, length: int) -> MicroKernel:
+    return MicroKernel(
+        f"attention, {width} wide, {length} long",
+        lambda: nn.Sequential(*(Attending(width, heads) for _ in range(3))),
+        ((batch, length, width),),
+    )
+
+
+def _perceptron(batch: int, width: int, rows: int) -> MicroKernel:
+    def make() -> nn.Module:
+        pairs = (part for _ in range(6) for part in (nn.Linear(width, width), nn.GELU()))
+        return nn.Sequential(*pairs)
+
+    shape = (batch, width) if rows == 1 else (batch, rows, width)
+    return MicroKernel(f"perceptron, {width} wide, {rows} rows", make, (shape,))

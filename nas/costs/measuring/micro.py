@@ -1,0 +1,128 @@
+"""Measures micro-kernels: what each takes, beside the operators it executes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import torch
+
+from nas.costs.measuring.clocks import Run, clock_for
+from nas.costs.measuring.kernels import MicroKernel
+from nas.costs.measuring.latency import Ready, measure, ready
+from nas.costs.measuring.timing import time_call
+from nas.costs.operators import Trace
+from nas.costs.target import Target
+from nas.costs.trace import trace
+
+EVICTING_BYTES = 1 << 22
+"""Before each sample on a processor so many bytes are read: in a network too, the weights of a kernel do not
+lie in the nearest cache; its input does."""
+LEAST_SECONDS = 0.03
+"""A kernel is measured for at least so long."""
+
+
+@dataclass(frozen=True)
+class MeasuredKernel:
+    """A micro-kernel, what it executes, and what it took; `spread` is a share of that."""
+
+    name: str
+    trace: Trace
+    latency_ms: float
+    spread: float
+
+
+def measure_kernels(
+    kernels: Sequence[MicroKernel],
+    target: Target,
+    device: torch.device,
+    seconds: float,
+    on_progress: Callable[[int, int], None] = lambda done, all_of_them: None,
+) -> list[MeasuredKernel]:
+    """Measures kernels in turn for so many seconds; those that are left when they are over are left out.
+
+    What time remains is spent on the noisiest ones once more, of which the quieter figure counts.
+    """
+    end = time.monotonic() + seconds
+    share = max(LEAST_SECONDS, 0.4 * seconds / max(1, len(kernels)))
+    found: dict[int, MeasuredKernel] = {}
+    for index, kernel in enumerate(kernels):
+        if time.monotonic() > end:
+            break
+        found[index] = _measured(kernel, target, device, share)
+        on_progress(index + 1, len(kernels))
+    for index in sorted(found, key=lambda index: -found[index].spread):
+        if time.monotonic() > end:
+            break
+        again = _measured(kernels[index], target, device, share)
+        if again.latency_ms < found[index].latency_ms:
+            found[index] = again
+    return list(found.values())
+
+
+def measure_chain(chain: MicroKernel, target: Target, device: torch.device, seconds: float) -> MeasuredKernel:
+    """Measures a chain as a whole network is measured."""
+    module = chain.make()
+    batch, shapes = chain.shapes[0][0], [shape[1:] for shape in chain.shapes]
+    found = measure(
+        module,
+        chain.shapes,
+        device,
+        precision=target.precision,
+        runtime=target.runtime,
+        layout=target.layout,
+        seconds=seconds,
+    )
+    traced = trace(module, shapes, batch, target.precision)
+    return MeasuredKernel(chain.name, traced, found.latency_ms, found.spread_ms / found.latency_ms)
+
+
+def _measured(kernel: MicroKernel, target: Target, device: torch.device, seconds: float) -> MeasuredKernel:
+    module = kernel.make()
+    traced = trace(module, [shape[1:] for shape in kernel.shapes], kernel.shapes[0][0], target.precision)
+    run = ready(module, kernel.shapes, device, target.precision, target.runtime, target.layout)
+    if device.type == "cuda":
+        found = time_call(_captured(run).replay, clock_for(device), seconds)
+    else:
+        call = _AsInNetwork(run)
+        found = time_call(call, clock_for(device), seconds, prepare=call.prepare)
+    return MeasuredKernel(kernel.name, traced, found.latency_ms, found.spread_ms / found.latency_ms)
+
+
+class _AsInNetwork:
+    """A call as it comes in a network: behind other work, on an input that was just written."""
+
+    def __init__(self, run: Ready) -> None:
+        self._run = run
+
+    def prepare(self) -> None:
+        """Leaves nothing of the last call in the nearest cache, and writes its inputs anew: where they lie,
+        beside what the call will write, takes part in what it takes."""
+        ballast, picture, kernel = _others()
+        ballast.sum()
+        torch.nn.functional.conv2d(picture, kernel, padding=1).sigmoid()
+        self._run = replace(self._run, inputs=[one.clone() for one in self._run.inputs])
+
+    def __call__(self) -> Any:
+        return self._run()
+
+
+@cache
+def _others() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return torch.ones(EVICTING_BYTES // 4), torch.ones(1, 32, 14, 14), torch.ones(32, 32, 3, 3)
+
+
+def _captured(run: Run) -> torch.cuda.CUDAGraph:
+    """A graph of the call: it runs the kernels alone, without their dispatch on the host."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        run()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return graph

@@ -1,0 +1,156 @@
+"""Measures networks on this machine in their deployed form, beside what is predicted for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas.costs.cost import Cost
+from nas.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nas.costs.measuring import Measurement
+    from nas.costs.target import Target
+    from nas.plugins import Registry
+    from nas.spaces.architecture import Architecture
+    from nas.store import Store, TrialRecord
+
+TIER = "T4"
+"""What is measured itself."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a network took on this machine, and what was predicted."""
+
+    name: str
+    predicted: Cost
+    measured: Cost
+    measurement: Measurement
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether what was measured lies in the interval that was predicted."""
+        return self.predicted.low_ms <= self.measured.latency_ms <= self.predicted.high_ms
+
+
+def measure_architecture(
+    name: str, architecture: Architecture, target: Target, registry: Registry, model: str, seconds: float
+) -> Comparison:
+    """Builds an architecture in its deployed form, measures it, and prices it too."""
+    from nas.blocks import build, fuse
+    from nas.costs import estimate_architecture
+    from nas.costs.estimation import network_of
+
+    predicted = estimate_architecture(architecture, target, registry, model)
+    network = network_of(architecture)
+    module = fuse(build(network, registry.blocks).eval(), in_place=True)
+    shapes = [(target.batch_size, *network.input.shape)]
+    return _compared(name, module, shapes, target, predicted, seconds)
+
+
+def measure_module(
+    name: str,
+    module: nn.Module,
+    shape: tuple[int, ...],
+    target: Target,
+    registry: Registry,
+    model: str,
+    seconds: float,
+) -> Comparison:
+    """Measures any torch module in its deployed form for inputs of (batch size, *shape), and prices it."""
+    from nas.blocks import fuse
+    from nas.costs import estimate
+
+    predicted = estimate(module, shape, target, model=model, registry=registry)
+    shapes = [(target.batch_size, *shape)]
+    return _compared(name, fuse(module.eval()), shapes, target, predicted, seconds)
+
+
+def measure_front(
+    store: Store, study: str, target: Target, registry: Registry, model: str, seconds: float
+) -> list[Comparison]:
+    """Measures every network on the Pareto front of a study, and stores what it took beside the prediction.
+
+    Raises UsageError where the study has no finished trial.
+    """
+    from nas.search.study import StudySpec
+    from nas.studies.front import study_front
+
+    front = study_front(store, StudySpec.from_json(store.study(study).spec))
+    if not front:
+        raise UsageError(f"study {study!r} has no finished trial yet: there is no front to measure")
+    return [_measure_trial(store, study, trial, target, registry, model, seconds) for trial in front]
+
+
+def measure_trial(
+    store: Store, study: str, number: int, target: Target, registry: Registry, model: str, seconds: float
+) -> Comparison:
+    """Measures one network of a study, and stores what it took beside the prediction."""
+    return _measure_trial(store, study, store.trial(study, number), target, registry, model, seconds)
+
+
+def _measure_trial(
+    store: Store,
+    study: str,
+    trial: TrialRecord,
+    target: Target,
+    registry: Registry,
+    model: str,
+    seconds: float,
+) -> Comparison:
+    name = f"{study}#{trial.number}"
+    found = measure_architecture(name, trial.architecture, target, registry, model, seconds)
+    store.record_costs(study, {trial.architecture.hash: [found.measured]})
+    return found
+
+
+def _compared(
+    name: str,
+    module: nn.Module,
+    shapes: Sequence[tuple[int, ...]],
+    target: Target,
+    predicted: Cost,
+    seconds: float,
+) -> Comparison:
+    from nas.costs.measuring.devices import on_machine
+    from nas.costs.measuring.latency import measure
+
+    with on_machine(target) as device:
+        found = measure(
+            module,
+            shapes,
+            device,
+            precision=target.precision,
+            runtime=target.runtime,
+            layout=target.layout,
+            seconds=seconds,
+        )
+    return Comparison(name, predicted, measured_cost(found, target, predicted), found)
+
+
+def measured_cost(found: Measurement, target: Target, facts: Cost) -> Cost:
+    """A measurement as a cost of kind ``"measured"``.
+
+    Of `facts` it takes what needs no device: parameters, MACs, bytes. Memory is 0 where the device cannot be
+    asked, energy always: neither was measured.
+    """
+    conditions = found.conditions
+    return Cost(
+        target=target.label,
+        kind="measured",
+        tier=TIER,
+        model=f"median of {found.samples} runs on {conditions['host']}, torch {conditions['torch']}",
+        latency_ms=found.latency_ms,
+        low_ms=found.low_ms,
+        high_ms=found.high_ms,
+        peak_memory_bytes=found.peak_memory_bytes or 0,
+        energy_mj=0.0,
+        params=facts.params,
+        macs=facts.macs,
+        bytes_moved=facts.bytes_moved,
+        activation_bytes=facts.activation_bytes,
+    )

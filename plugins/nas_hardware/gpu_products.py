@@ -1,0 +1,126 @@
+"""What matrix products take on a GPU: the best of many tilings, each bound by what it needs most.
+
+A product of rows × inner times inner × columns is cut into tiles, one for each block of threads; so many blocks
+run at a time as there are multiprocessors, so tiles come in waves. The time of a tiling is that of its slowest
+resource (arithmetic at a share of the peak that falls with smaller tiles, traffic to memory, traffic to the
+cache, the latency of the steps along the inner size); long inner sizes may be split over blocks. A library picks
+the best tiling, and so does the model: with one set of constants for units of tensor cores and one for vector
+units, everything follows from the datasheet, on a GPU never measured too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nas_hardware.gpu_speed import GpuSpeed
+
+    Column = NDArray[np.float64]
+
+TILES = (
+    (256, 128),
+    (128, 256),
+    (128, 128),
+    (128, 64),
+    (64, 128),
+    (64, 64),
+    (128, 32),
+    (32, 128),
+    (32, 32),
+    (16, 64),
+)
+SPLITS = (1, 4, 16)
+"""Into how many parts the inner size is cut."""
+SHARPNESS = 4
+"""How sharply the slowest resource decides: the power of the mean over resources."""
+
+
+@dataclass(frozen=True)
+class ProductConstants:
+    """Constants of the model of matrix products, fitted once for all GPUs.
+
+    Shares of the peak and the bandwidth; bytes of the cache per cycle and multiprocessor; cycles to begin a
+    kernel, of one step of 32 along the inner size, and to add up a split; how fast smaller tiles lose arithmetic; the
+    share of the cache that holds operands; the share of the bandwidth that a few blocks reach.
+    """
+
+    compute_share: float
+    memory_share: float
+    cache_bytes: float
+    begin_cycles: float
+    step_cycles: float
+    tile_loss: float
+    resident_share: float
+    few_blocks_share: float
+    split_cycles: float = 600.0
+
+
+@dataclass(frozen=True)
+class Products:
+    """Matrix products as arrays of shape (n,), with the bytes each reads and writes in all."""
+
+    batch: Column
+    rows: Column
+    columns: Column
+    inner: Column
+    moved: Column
+
+
+def products_ms(products: Products, speed: GpuSpeed, constants: ProductConstants) -> Column:
+    """The milliseconds of each product, of shape (n,), without its launch."""
+    memory = _memory_ms(products, speed, constants)
+    best = np.full(products.rows.shape, np.inf)
+    for tile in TILES:
+        for split in SPLITS:
+            best = np.minimum(best, _tiling_ms(products, speed, constants, memory, tile, split))
+    return best
+
+
+def _tiling_ms(
+    products: Products,
+    speed: GpuSpeed,
+    constants: ProductConstants,
+    memory: Column,
+    tile: tuple[int, int],
+    split: int,
+) -> Column:
+    height, width = tile
+    blocks = np.ceil(products.rows / height) * np.ceil(products.columns / width) * products.batch * split
+    inner = np.ceil(products.inner / split)
+    steps = np.ceil(inner / 32)
+    waves = _waves(blocks / speed.units)
+    share = constants.compute_share * min(1.0, height * width / (height + width) / 64) ** constants.tile_loss
+    unit_peak = speed.matrix * speed.sustained / speed.units
+    compute = waves * 2 * height * width * steps * 32 / (unit_peak * share)
+    latency = np.ceil(np.maximum(1, waves / 2)) * steps * constants.step_cycles / speed.clock
+    cache_speed = speed.units * speed.clock * constants.cache_bytes
+    cached = speed.width * blocks * (height + width) * inner / cache_speed
+    few = constants.few_blocks_share
+    traffic = memory / np.minimum(1, few + (1 - few) * np.minimum(1, blocks / speed.units))
+    begin = constants.begin_cycles / speed.clock
+    if split > 1:
+        traffic = traffic + 8 * products.rows * products.columns * products.batch * split / cache_speed
+        begin += constants.split_cycles / speed.clock
+    slowest: Column = (compute**SHARPNESS + cached**SHARPNESS + traffic**SHARPNESS + latency**SHARPNESS) ** (
+        1 / SHARPNESS
+    )
+    return slowest + begin
+
+
+def _waves(filled: Column) -> Column:
+    """Waves of blocks: whole ones where there are few, an average tail where there are many."""
+    return np.where(filled < 1, 1, np.where(filled > 6, filled + 0.35, np.ceil(filled)))
+
+
+def _memory_ms(products: Products, speed: GpuSpeed, constants: ProductConstants) -> Column:
+    """The traffic to memory; the part that still lies in the cache comes at the cache's speed."""
+    reached = speed.bandwidth * constants.memory_share
+    cached = max(0.8 * speed.units * speed.clock * constants.cache_bytes, reached)
+    resident = np.clip(constants.resident_share * speed.cache / np.maximum(products.moved, 1), 0, 1)
+    found: Column = products.moved * ((1 - resident) / reached + resident / cached)
+    return found

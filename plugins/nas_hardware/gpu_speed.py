@@ -1,0 +1,60 @@
+"""The figures of a GPU that its kernels depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas.costs.target_file import PEAKS
+from nas_hardware import assumptions
+
+if TYPE_CHECKING:
+    from nas.costs.target import Target
+
+TENSOR_PRECISIONS = frozenset({"tf32", "fp16", "bf16", "amp-fp16", "int8"})
+"""Precisions that have matrix units of their own."""
+SUSTAINED_EXPONENT = 0.5
+"""How far the clock falls towards the base clock under load: peak · (base / boost) to this power."""
+
+
+@dataclass(frozen=True)
+class GpuSpeed:
+    """Peaks in operations per millisecond, bandwidth in bytes per millisecond, clock in cycles per
+    millisecond, cache in bytes, launch in milliseconds.
+
+    `sustained` is the share of the peaks that the power limit leaves; `tensor` says that matrix products run
+    on units of their own; `width` is the bytes of a number.
+    """
+
+    matrix: float
+    vector: float
+    bandwidth: float
+    cache: float
+    units: float
+    clock: float
+    launch: float
+    sustained: float
+    tensor: bool
+    width: int
+
+
+def gpu_speed(target: Target) -> GpuSpeed:
+    """The figures of a GPU target at its precision; what its file does not give is assumed."""
+    figures = {name: figure.value for name, figure in target.figures.items()}
+    peak = figures[PEAKS[target.precision]] * 1e9
+    vector = figures.get("fp32_tflops", peak / 1e9 * assumptions.VECTOR_SHARE) * 1e9
+    boost = figures.get("clock_mhz", assumptions.GPU_CLOCK_MHZ)
+    base = figures.get("base_clock_mhz", boost * assumptions.BASE_CLOCK_SHARE)
+    tensor = target.precision in TENSOR_PRECISIONS and peak > vector
+    return GpuSpeed(
+        matrix=peak,
+        vector=vector,
+        bandwidth=figures["memory_bandwidth_gbs"] * 1e6,
+        cache=figures.get("cache_mb", assumptions.GPU_CACHE_MB) * 1e6,
+        units=figures.get("units", assumptions.GPU_UNITS),
+        clock=boost * 1e3,
+        launch=figures.get("launch_floor_us", assumptions.LAUNCH_FLOOR_US) / 1e3,
+        sustained=min(1.0, base / boost) ** SUSTAINED_EXPONENT,
+        tensor=tensor,
+        width={"fp32": 4, "tf32": 4, "int8": 1}.get(target.precision, 2),
+    )

@@ -1,0 +1,86 @@
+"""How far a predicted latency may be off: 90 % intervals from the errors on devices and families held out.
+
+Errors of operators are taken to go together, so the bounds of a network are sums over its operators, each with the
+factors of what its time rests on: kernels of classes and devices that measurements were at hand for, kernels of
+others, time that the host spends on dispatch, operators that no rule describes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nas_hardware import assumptions
+from nas_hardware.dispatch import on_cpu
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nas.costs.calibration import Calibration
+    from nas.costs.operators import Operator
+    from nas.costs.target import Target
+
+START = (0.5, 2.0)
+"""The factors of the launch of a whole graph."""
+MEASURED_KINDS = frozenset(
+    {
+        "conv",
+        "conv_depthwise",
+        "conv_grouped",
+        "gemm",
+        "bmm",
+        "sdpa",
+        "norm",
+        "softmax",
+        "pointwise",
+        "reduce",
+        "copy",
+        "pool",
+    }
+)
+"""The kinds that the networks and kernels behind the constants are made of."""
+NVIDIA = (0.75, 1.35)
+"""Kernels of measured kinds on NVIDIA GPUs."""
+CPU = (0.55, 1.8)
+"""Kernels of measured kinds on CPUs."""
+OTHER_DEVICE = (0.45, 2.2)
+"""Kernels on devices of which nothing was measured."""
+OTHER_KIND = (0.5, 2.0)
+"""Kernels of kinds that were not measured, on any device."""
+DISPATCH = (0.6, 1.7)
+"""Time that the host spends on operators: it depends on the host, which a target does not name."""
+
+
+def bounds(
+    operators: Sequence[Operator],
+    times: NDArray[np.float64],
+    kernels: NDArray[np.float64],
+    target: Target,
+    calibration: Calibration | None,
+) -> tuple[float, float]:
+    """The bounds of the sum of `times`, milliseconds of each operator; `kernels` are those of its kernel."""
+    if not operators:
+        return 0.0, 0.0
+    low, high = _device_factors(target)
+    if calibration is not None:
+        low, high = calibration.low, calibration.high
+    lows = np.full(len(operators), low)
+    highs = np.full(len(operators), high)
+    other = np.array([operator.kind not in MEASURED_KINDS for operator in operators])
+    dispatched = (times > kernels) & (not on_cpu(target))
+    for mask, factors in ((other, OTHER_KIND), (dispatched, DISPATCH)):
+        if calibration is None:
+            lows[mask] = np.minimum(lows[mask], factors[0])
+            highs[mask] = np.maximum(highs[mask], factors[1])
+    unknown = np.array([not operator.known for operator in operators])
+    lows[unknown] = assumptions.UNKNOWN_LOW_FACTOR
+    highs[unknown] = assumptions.UNKNOWN_HIGH_FACTOR
+    return float(lows @ times), float(highs @ times)
+
+
+def _device_factors(target: Target) -> tuple[float, float]:
+    if target.device.vendor == "NVIDIA":
+        return NVIDIA
+    return CPU if on_cpu(target) else OTHER_DEVICE

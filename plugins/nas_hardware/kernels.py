@@ -1,0 +1,98 @@
+"""The kernels of a network on a target, by the model of its class of device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nas.costs.speed import speed_of
+from nas_hardware import assumptions
+from nas_hardware.cpu import cpu_kernel_ms
+from nas_hardware.dispatch import on_cpu
+from nas_hardware.gpu_kernels import fitted_constants, kernels_ms
+from nas_hardware.gpu_speed import gpu_speed
+from nas_hardware.sparse import sparse_share
+from nas_hardware.work import work_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nas.costs.operators import Operator
+    from nas.costs.target import Target
+    from nas_hardware.fusion import Step
+
+    Column = NDArray[np.float64]
+
+GPU_CLASSES = frozenset({"dc-gpu", "consumer-gpu", "ws-gpu", "edge-gpu"})
+"""Device classes with the multiprocessors that `nas_hardware.gpu_kernels` describes."""
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The kernels of a network as arrays of shape (n,): the milliseconds each works and is launched, and whether
+    arithmetic bounds it rather than memory; `start_ms` is for the whole network."""
+
+    busy_ms: Column
+    launch_ms: Column
+    computes: NDArray[np.bool_]
+    start_ms: float
+
+
+def kernels_of(steps: Sequence[Step], target: Target) -> Kernels:
+    """The kernels of a network as a runtime executes it on a target."""
+    operators = [step.operator for step in steps]
+    moved = np.array([step.bytes_moved for step in steps], dtype=np.float64)
+    launch = _figure(target, "launch_floor_us", assumptions.LAUNCH_FLOOR_US) / 1e3
+    whole = _runs_whole(target)
+    launched = np.array([0.0 if whole or not step.is_kernel else launch for step in steps])
+    if target.device.device_class in GPU_CLASSES:
+        busy = kernels_ms(work_of(operators, moved.tolist()), gpu_speed(target), fitted_constants())
+    elif on_cpu(target):
+        busy = cpu_kernel_ms(operators, speed_of(target), moved)
+    else:
+        busy = _assumed_ms(operators, moved, target)
+    return Kernels(busy, launched, _computes(operators, moved, target), launch if whole else 0.0)
+
+
+def _runs_whole(target: Target) -> bool:
+    """Whether a network is handed over as one graph, with one launch for all of it."""
+    return (
+        target.device.device_class in assumptions.WHOLE_GRAPH_CLASSES
+        or target.runtime in assumptions.WHOLE_GRAPH_RUNTIMES
+    )
+
+
+def _computes(operators: Sequence[Operator], moved: Column, target: Target) -> NDArray[np.bool_]:
+    speed = speed_of(target)
+    compute = np.array([speed.compute_ms(operator) for operator in operators])
+    found: NDArray[np.bool_] = compute >= moved / speed.bandwidth
+    return found
+
+
+def _assumed_ms(operators: Sequence[Operator], moved: Column, target: Target) -> Column:
+    """At assumed shares of the peak and the bandwidth, on devices that nothing here was measured on."""
+    speed = speed_of(target)
+    vector = speed.vector
+    if "fp32_tflops" not in target.figures:
+        vector = speed.matrix * assumptions.VECTOR_SHARE
+    compute_share = np.array([_compute_share(operator, target) for operator in operators])
+    memory_share = np.array(
+        [assumptions.MEMORY_UTILISATION.get(o.kind, assumptions.OTHER_MEMORY_UTILISATION) for o in operators]
+    )
+    peak = np.array([speed.matrix if o.kind in assumptions.MATRIX_KINDS else vector for o in operators])
+    flops = np.array([operator.flops for operator in operators], dtype=np.float64)
+    found: Column = np.maximum(flops / (peak * compute_share), moved / (speed.bandwidth * memory_share))
+    return found
+
+
+def _compute_share(operator: Operator, target: Target) -> float:
+    if operator.kind == "sparse" and target.device.device_class in assumptions.SPARSE_KERNEL_CLASSES:
+        return sparse_share(operator)
+    return assumptions.COMPUTE_UTILISATION.get(operator.kind, assumptions.OTHER_COMPUTE_UTILISATION)
+
+
+def _figure(target: Target, name: str, otherwise: float) -> float:
+    return target.figures[name].value if name in target.figures else otherwise

@@ -1,0 +1,173 @@
+"""What operators ask of a device, as arrays: one row for each operator, one column for each size.
+
+Convolutions, attention and linear layers are seen as batches of matrix products: of `rows` × `inner` times
+`inner` × `columns`. A convolution has a product for each group, whose rows are the positions of the output over
+the batch and whose inner size is the input channels of the group times the taps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nas.costs.operators import Operator
+
+CLASSES = (
+    "conv_1x1",
+    "conv",
+    "conv_grouped",
+    "depthwise_3",
+    "depthwise_5",
+    "depthwise_7",
+    "depthwise_large",
+    "gemm",
+    "bmm",
+    "sdpa",
+    "batch_norm",
+    "norm",
+    "group_norm",
+    "softmax",
+    "pointwise",
+    "join",
+    "cat",
+    "copy",
+    "cast",
+    "reduce",
+    "pool",
+    "gather",
+    "resample",
+    "pad",
+    "fft",
+    "sort",
+    "rnn",
+    "sparse",
+    "custom",
+)
+"""The kernels that are told apart; ``join`` is a pointwise operator of several tensors. Depthwise convolutions are
+told apart by the kernel size that libraries have kernels for."""
+DEPTHWISE = ((9, "depthwise_3"), (25, "depthwise_5"), (49, "depthwise_7"))
+"""The most taps of each class of depthwise convolutions but the last."""
+CLASS_OF_NAME = {
+    "cat": "cat",
+    "stack": "cat",
+    "_to_copy": "cast",
+    "batch_norm": "batch_norm",
+    "group_norm": "group_norm",
+    "instance_norm": "group_norm",
+    "constant_pad_nd": "pad",
+}
+COLUMNS = (
+    "batch",
+    "rows",
+    "columns",
+    "inner",
+    "flops",
+    "read",
+    "written",
+    "weight_bytes",
+    "taps",
+    "stride",
+    "positions",
+    "channels",
+    "planar",
+)
+
+
+@dataclass(frozen=True)
+class Work:
+    """Operators as arrays of shape (n,): `classes` are indices into CLASSES, `values` of shape (n, COLUMNS).
+
+    `moved` are the bytes each still moves where a runtime fuses.
+    """
+
+    classes: NDArray[np.int64]
+    values: NDArray[np.float64]
+    moved: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        return self.values[:, COLUMNS.index(name)]
+
+    def is_of(self, *names: str) -> NDArray[np.bool_]:
+        """Which operators belong to one of these classes."""
+        return np.isin(self.classes, [CLASSES.index(name) for name in names])
+
+    def chosen(self, mask: NDArray[np.bool_]) -> Work:
+        """Some of the operators."""
+        return Work(self.classes[mask], self.values[mask], self.moved[mask])
+
+    @cached_property
+    def matrix(self) -> NDArray[np.bool_]:
+        """Which operators are dense matrix products."""
+        return self.is_of("conv_1x1", "conv", "conv_grouped", "gemm", "bmm", "sdpa")
+
+
+def work_of(operators: Sequence[Operator], moved: Sequence[float] | None = None) -> Work:
+    """The work of operators; `moved` replaces the bytes that each moves."""
+    values = np.array([_row(operator) for operator in operators], dtype=np.float64)
+    values = values.reshape(len(operators), len(COLUMNS))
+    classes = np.array([CLASSES.index(class_of(operator)) for operator in operators], dtype=np.int64)
+    traffic = [operator.bytes_moved for operator in operators] if moved is None else moved
+    return Work(classes, values, np.asarray(traffic, dtype=np.float64))
+
+
+def class_of(operator: Operator) -> str:
+    """The class of the kernel that runs an operator."""
+    kind = operator.kind
+    if kind in ("conv", "conv_depthwise"):
+        taps = _product_of(dict(operator.dims), "kernel_")
+        if kind == "conv":
+            return "conv_1x1" if taps == 1 else "conv"
+        return next((name for most, name in DEPTHWISE if taps <= most), "depthwise_large")
+    if kind == "pointwise":
+        return "join" if len(operator.sources) > 1 or operator.weight_bytes else "pointwise"
+    named = CLASS_OF_NAME.get(operator.name.rstrip("_"), CLASS_OF_NAME.get(operator.name))
+    return named or (kind if kind in CLASSES else "custom")
+
+
+def _row(operator: Operator) -> tuple[float, ...]:
+    dims = dict(operator.dims)
+    batch, rows, columns, inner = _product(operator, dims)
+    return (
+        batch,
+        rows,
+        columns,
+        inner,
+        operator.flops,
+        operator.bytes_read,
+        operator.bytes_written,
+        operator.weight_bytes,
+        _product_of(dims, "kernel_") * dims.get("window", 1),
+        dims.get("stride_0", 1),
+        dims.get("positions") or _product_of(dims, "out_"),
+        dims.get("in_channels", 1) / max(1, dims.get("groups", 1)),
+        dims.get("planar", 0),
+    )
+
+
+def _product(operator: Operator, dims: dict[str, int]) -> tuple[float, float, float, float]:
+    """The batch, rows, columns and inner size of the products that an operator is."""
+    if "in_channels" in dims:
+        groups = max(1, dims["groups"])
+        inner = dims["in_channels"] / groups * _product_of(dims, "kernel_")
+        return groups, dims["batch"] * _product_of(dims, "out_"), dims["out_channels"] / groups, inner
+    if operator.kind == "sdpa":
+        return dims["batch"] * dims["heads"], dims["queries"], dims["keys"], dims["depth"]
+    if operator.kind == "rnn":
+        return 1, dims.get("steps", 1), dims.get("hidden", 1), dims.get("inputs", 1)
+    return dims.get("batch", 1), dims.get("rows", 1), dims.get("columns", 1), dims.get("inner", 1)
+
+
+def _product_of(dims: dict[str, int], prefix: str) -> int:
+    """The product of ``kernel_0``, ``kernel_1``, ...; not of ``out_channels``."""
+    return prod(v for k, v in dims.items() if k.startswith(prefix) and k[len(prefix) :].isdigit())

@@ -1,0 +1,162 @@
+"""Fitting calibrations: known answers from made-up measurements."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nas.costs import Device, Figure, Target
+from nas.costs.calibration import Calibration
+from nas.costs.measuring.calibrating import (
+    ALONE,
+    CHAINS,
+    calibrate,
+    fitted_calibration,
+    group_logs,
+    interval,
+    left_out,
+    sample_of,
+    scaled_to,
+)
+from nas.costs.measuring.fit import SIZE_KERNELS, Sample, fit_corrections, fit_kind
+from nas.costs.measuring.micro import MeasuredKernel
+from nas.costs.operators import Operator
+from nas.costs.trace import trace
+from nas.plugins import default_registry
+
+FLOOR_MS = 2e-3
+
+
+@pytest.fixture
+def model():
+    return default_registry().cost_models["roofline"]
+
+
+def board(calibration: Calibration | None = None) -> Target:
+    sheet = {"fp32_tflops": 1.0, "memory_bandwidth_gbs": 10.0, "launch_floor_us": 2.0, "units": 1.0}
+    figures = {name: Figure(value, "a sheet", "high") for name, value in sheet.items()}
+    figures["eager_operator_us"] = Figure(2.0, "a sheet", "high")
+    return Target(
+        "board", Device("board", "dc-gpu", "x", figures), "fp32", 1, "eager", calibration=calibration
+    )
+
+
+def blank() -> Calibration:
+    return Calibration("T2", "roofline", "me")
+
+
+def sample(factor: float, kind: str = "conv", name: str = "convolution", flops: int = 1000) -> Sample:
+    return Sample(Operator(name, kind, "", 0, flops, 10 * flops, 10, 10), math.log(factor))
+
+
+def kernel(model, module: nn.Module, shape: tuple[int, ...], factor: float) -> MeasuredKernel:
+    """A kernel that takes so many times its predicted time above the launch floor."""
+    found = trace(module, shape)
+    predicted = model.price(found, board()).latency_ms
+    floor = FLOOR_MS * len(found.operators)
+    return MeasuredKernel("made up", found, floor + factor * (predicted - floor), 0.0)
+
+
+def test_nothing_measured_changes_nothing():
+    assert fit_corrections([]) == (1.0, {})
+
+
+def test_few_kernels_give_one_scale():
+    scale, corrections = fit_corrections([sample(2.0), sample(2.0, "norm")])
+    assert scale == pytest.approx(2.0)
+    assert corrections == {}
+
+
+def test_a_kind_of_a_few_is_drawn_towards_all():
+    others = [sample(1.0, "norm", flops=10**n) for n in range(5)]
+    _, corrections = fit_corrections([*others, *(sample(4.0) for _ in range(3))])
+    assert 1.0 < corrections["conv"].scale < 4.0
+    assert corrections["conv"].sizes == {}
+
+
+def test_a_power_of_a_size_is_found():
+    samples = [sample((flops / 1e5) ** 0.5, flops=int(flops)) for flops in np.geomspace(1e3, 1e7, 40)]
+    correction = fit_kind(samples, 0.0)
+    inner = [sample(1.0, flops=int(flops)).operator for flops in np.geomspace(3e3, 3e6, 7)]
+    expected = [(operator.flops / 1e5) ** 0.5 for operator in inner]
+    assert correction.factors(inner) == pytest.approx(expected, rel=0.1)
+    far = sample(1.0, flops=10**12).operator
+    assert correction.factors([far]).item() <= max(math.exp(s.log_factor) for s in samples)
+
+
+def test_operators_of_a_kind_have_their_own_factor():
+    fast = [sample(0.5, name="relu", flops=10**n) for n in range(3, 8)]
+    slow = [sample(2.0, name="gelu", flops=10**n) for n in range(3, 8)]
+    correction = fit_kind([*fast, *slow], 0.0)
+    relu, gelu = correction.factors([fast[2].operator, slow[2].operator])
+    assert relu == pytest.approx(0.5, rel=0.1) and gelu == pytest.approx(2.0, rel=0.1)
+
+
+def test_equal_kernels_are_a_scale():
+    correction = fit_kind([sample(3.0)] * SIZE_KERNELS, math.log(3.0))
+    assert correction.factors([sample(1.0).operator]).item() == pytest.approx(3.0)
+
+
+def test_what_a_kernel_says_leaves_out_the_launch(model):
+    found = sample_of(kernel(model, nn.Linear(1024, 1024), (1024,), 3.0), board(blank()), model)
+    assert found is not None and found.operator.kind == "gemm"
+    assert math.exp(found.log_factor) == pytest.approx(3.0)
+
+
+def test_a_kernel_without_a_dominant_operator_says_nothing(model):
+    module = nn.Sequential(nn.Linear(512, 512), nn.Linear(512, 512))
+    assert sample_of(kernel(model, module, (512,), 3.0), board(blank()), model) is None
+
+
+def test_kernels_that_all_take_so_long_are_predicted(model):
+    modules = [nn.Linear(width, width) for width in (512, 600, 768, 900, 1024, 1300, 1536, 2048)]
+    kernels = [kernel(model, module, (module.in_features,), 2.5) for module in modules]
+    networks = [
+        kernel(model, nn.Sequential(nn.Linear(700, 700), nn.Linear(700, 900)), (700,), 2.5)
+        for _ in range(CHAINS)
+    ]
+    found = fitted_calibration(board(blank()), model, kernels, networks)
+    unseen = kernel(model, nn.Linear(800, 1100), (800,), 2.5)
+    cost = model.price(unseen.trace, found)
+    assert cost.latency_ms == pytest.approx(unseen.latency_ms, rel=0.02)
+    assert cost.tier == "T2" and cost.low_ms <= cost.latency_ms <= cost.high_ms
+
+
+def test_one_network_is_one_scale_with_a_wide_interval(model):
+    network = kernel(model, nn.Linear(2048, 2048), (2048,), 4.0)
+    found = scaled_to(board(blank()), model, [network]).calibration
+    assert found is not None
+    assert found.corrections == {}
+    assert 3.5 < found.scale <= 4.0 + 1e-9
+    assert found.high == pytest.approx(math.exp(1.5 * ALONE)) and found.low == pytest.approx(1 / found.high)
+
+
+def test_groups_are_told_apart_where_networks_show_it():
+    shares = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]] * (CHAINS // 2))
+    logs = shares @ np.array([0.4, -0.4, 0.0])
+    found = group_logs(shares, logs)
+    assert found[0] > 0.3 and found[1] < -0.3 and abs(found[2]) < 0.05
+    assert np.ptp(group_logs(shares[:4], logs[:4])) == 0, "few networks give one factor"
+    assert left_out(shares, logs).max() < 0.1
+
+
+def test_the_interval_is_that_of_ranks():
+    errors = np.log(1 + np.arange(19) / 100)
+    assert interval(errors)[1] == pytest.approx(1.17), "the 18th of 19"
+    assert interval(errors[:5])[1] == pytest.approx(1.04**1.5), "few reach beyond the worst"
+
+
+def test_calibrating_a_target_for_a_moment(model):
+    found = calibrate(board(), model, torch.device("cpu"), seconds=0.2)
+    calibration = found.target.calibration
+    assert calibration is not None
+    assert (calibration.tier, calibration.model) == ("T2", "roofline")
+    assert {figure.trust for figure in calibration.figures.values()} == {"measured"}
+    assert len(found.chains) == CHAINS and calibration.low <= 1 <= calibration.high
+    assert calibration.conditions["threads"] == "1"
+    assert replace(found.target, calibration=None) == board()

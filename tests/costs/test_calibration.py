@@ -1,0 +1,168 @@
+"""Calibrations: what they multiply, what a file of them holds, and where they are kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nas.costs import Device, Figure, Target, read_target, resolve_target
+from nas.costs.calibration import SIZES, Calibration, Correction, Point, Size, sizes_of
+from nas.costs.operators import Operator
+from nas.costs.target_text import target_text
+from nas.errors import TargetError, UnknownNameError, UsageError
+
+
+def operator(kind: str = "pointwise", name: str = "relu", flops: int = 100, **dims: int) -> Operator:
+    return Operator(name, kind, "", 0, flops, 400, 400, 40, dims=tuple(dims.items()))
+
+
+def target(calibration: Calibration | None = None) -> Target:
+    figures = {
+        "fp32_tflops": Figure(1.0, "a sheet", "high"),
+        "fp16_tflops": Figure(2.0, "a sheet", "high"),
+        "memory_bandwidth_gbs": Figure(10.0, "a sheet", "high"),
+        "launch_floor_us": Figure(1.0, "a sheet", "high"),
+        "eager_operator_us": Figure(1.0, "a sheet", "high"),
+    }
+    device = Device("board", "dc-gpu", "Somebody", figures)
+    return Target("board", device, "fp32", 1, "eager", calibration=calibration)
+
+
+def calibration(**changes: object) -> Calibration:
+    return replace(Calibration("T2", "roofline", "me, today", low=0.8, high=1.25), **changes)  # type: ignore[arg-type]
+
+
+def test_one_scale_multiplies_everything():
+    found = calibration(scale=1.5).factors([operator(), operator("conv")])
+    assert found.tolist() == [1.5, 1.5]
+    assert calibration().factors([]).shape == (0,)
+
+
+def test_a_kind_has_its_own_scale_and_its_operators_theirs():
+    correction = Correction(2.0, 5, 0.1, 10.0, names={"gelu": 3.0})
+    found = calibration(scale=0.5, corrections={"pointwise": correction})
+    operators = [operator(), operator(name="gelu"), operator("norm")]
+    assert found.factors(operators) == pytest.approx([2.0, 6.0, 0.5])
+
+
+def test_a_factor_is_a_power_of_a_size_within_what_was_measured():
+    width = np.log(10.0)
+    size = Size(centre=np.log(100.0), width=width, weight=width * 0.5, low=-1.0, high=1.0)
+    correction = Correction(1.0, 30, 0.2, 2.0, sizes={"flops": size})
+    found = calibration(corrections={"pointwise": correction})
+    factors = found.factors([operator(flops=flops) for flops in (100, 1000, 10**6, 10, 1)])
+    assert factors[0] == pytest.approx(1.0)
+    assert factors[1] == pytest.approx(2.0), "the square root of 10, held to the largest factor"
+    assert factors[2] == factors[1], "nothing is extrapolated"
+    assert factors[3] == factors[4] == pytest.approx(10**-0.5)
+
+
+def test_a_point_pulls_what_is_near():
+    size = Size(centre=0.0, width=1.0, weight=0.0, low=0.0, high=100.0)
+    point = Point((float(np.log(100.0)),), float(np.log(3.0)))
+    correction = Correction(1.0, 30, 0.1, 10.0, sizes={"flops": size}, points=(point,), reach=1.0)
+    near, far = calibration(corrections={"pointwise": correction}).factors(
+        [operator(flops=100), operator(flops=10**9)]
+    )
+    assert near == pytest.approx(3.0)
+    assert far == pytest.approx(1.0)
+
+
+def test_sizes_see_a_convolution_as_a_matrix_product():
+    dims = {"batch": 2, "in_channels": 8, "out_channels": 16, "groups": 4, "kernel_0": 3, "kernel_1": 5}
+    found = sizes_of([operator("conv_grouped", **dims, stride_0=2, stride_1=2, out_0=7, out_1=6)])
+    expected = {"rows": 2 * 42, "columns": 4, "inner": 2, "groups": 4, "taps": 15, "stride": 2}
+    assert {name: found[name].item() for name in expected} == expected
+    assert found["bytes"].item() == 800
+    assert set(found) == set(SIZES)
+
+
+def test_measured_figures_stand_in_the_place_of_the_datasheet():
+    plain = target(calibration(figures={"fp32_tflops": Figure(0.7, "measured", "measured")}))
+    assert plain.figures["fp32_tflops"].value == 0.7
+    assert plain.figures["memory_bandwidth_gbs"].value == 10.0
+    assert plain.device.figures["fp32_tflops"].value == 1.0
+
+
+def full() -> Calibration:
+    size = Size(centre=9.25, width=1.5, weight=-0.125, low=-2.0, high=2.5)
+    conv = Correction(1.1, 40, 0.5, 4.0, {"a.b": 1.25}, {"flops": size}, (Point((0.5,), -0.25),), 2.0)
+    return calibration(
+        scale=0.9,
+        corrections={"conv": conv, "rnn": Correction(3.0, 4, 2.0, 5.0)},
+        figures={"fp32_tflops": Figure(0.7, "measured", "measured")},
+        conditions={"host": 'a "b" \\ c', "threads": "1"},
+    )
+
+
+def test_a_file_says_all_of_it(tmp_path):
+    path = tmp_path / "board.toml"
+    path.write_text(target_text(target(full())), encoding="utf-8")
+    assert read_target(path) == target(full())
+
+
+WRONG = {
+    "an unknown kind": ("corrections.rnn", "corrections.run", ["run", "rnn"]),
+    "an unknown size": ("sizes.flops", "sizes.flop", ["flop", "flops"]),
+    "a place of too few numbers": ("[0.5, -0.25]", "[0.5]", ["point"]),
+    "a scale that is no number": ("scale = 0.9", 'scale = "x"', ["calibration.scale"]),
+    "a scale of zero": ("scale = 0.9", "scale = 0.0", ["calibration.scale"]),
+    "an endless factor": ("largest = 5.0", "largest = inf", ["largest"]),
+    "a scale beyond its own bounds": ("largest = 5.0", "largest = 2.5", ["scale"]),
+    "an interval without the prediction": ("high = 1.25", "high = 0.9", ["high"]),
+    "an unknown tier": ('tier = "T2"', 'tier = "T7"', ["tier"]),
+    "an unknown figure": ("[calibration.figures]\nfp32", "[calibration.figures]\nfp31", ["fp31_tflops"]),
+    "an unknown key": ("kernels = 4", "kernel = 4", ["kernel"]),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_file_is_named(tmp_path, what):
+    old, new, words = WRONG[what]
+    text = target_text(target(full()))
+    assert old in text
+    path = tmp_path / "wrong.toml"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(TargetError) as raised:
+        read_target(path)
+    message = str(raised.value)
+    assert "wrong.toml" in message and "\n" not in message
+    assert all(word in message for word in words), message
+
+
+def test_another_profile_leaves_the_calibration_out():
+    found = target(full())
+    assert resolve_target(found, batch_size=8).calibration == full()
+    for change in ({"precision": "fp16"}, {"runtime": "compiled"}, {"layout": "nhwc"}):
+        assert resolve_target(found, **change).calibration is None  # type: ignore[arg-type]
+
+
+def test_the_roofline_is_multiplied_and_says_its_tier():
+    from torch import nn
+
+    from nas.costs import estimate
+
+    module = nn.Sequential(nn.Linear(512, 512), nn.ReLU())
+    plain = estimate(module, (512,), target(), model="roofline")
+    twice = estimate(module, (512,), target(calibration(scale=2.0)), model="roofline")
+    floor = 1e-3 * len(plain.operators)  # a launch for each
+    assert plain.tier == "T0" and twice.tier == "T2"
+    assert twice.latency_ms - floor == pytest.approx(2 * (plain.latency_ms - floor))
+    assert (twice.low_ms, twice.high_ms) == pytest.approx((0.8 * twice.latency_ms, 1.25 * twice.latency_ms))
+    other = estimate(module, (512,), target(calibration(scale=2.0, model="another")), model="roofline")
+    assert (other.latency_ms, other.tier) == (plain.latency_ms, "T0"), "it was not fitted to this model"
+
+
+@pytest.mark.parametrize("reference", ["thi", "ths"])
+def test_this_is_offered(reference):
+    with pytest.raises(UnknownNameError, match="this"):
+        resolve_target(reference)
+
+
+def test_a_target_of_another_machine_is_not_measured_here():
+    from nas.costs.this import machine_of
+
+    with pytest.raises(UsageError, match="cannot be measured here"):
+        machine_of(resolve_target("rpi5"))
