@@ -1,8 +1,8 @@
 """Reads the measured latencies that cost models are fitted to and judged by, from a folder that is named.
 
-Nothing here ships: files of the folder are read by path. Operator lists hold the distinct operators of a network at
-batch 1, as counted by a tracer without autocast; `operators_of` brings them to the batch of a measurement and adds what
-autocast changes: which tensors are in single precision, and the casts between.
+Nothing here ships: files of the folder are read by path. Operator lists hold the distinct operators of a
+network at batch 1, as counted by a tracer without autocast; `operators_of` brings them to the batch of a
+measurement and adds what autocast changes: which tensors are in single precision, and the casts between.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from nas.costs.operators import Operator
 
@@ -60,7 +60,8 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """One measured network: its key ``model@size``, family, batch size, seconds a step, parameters in millions."""
+    """One measured network: its key ``model@size``, family, batch size, seconds a step, parameters in
+    millions."""
 
     key: str
     family: str
@@ -94,9 +95,8 @@ def family_of(model: str) -> str:
 
 def rows(path: Path) -> Iterator[dict[str, str]]:
     """The rows of a CSV file, compressed or not."""
-    opened: TextIO = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()  # type: ignore[assignment]
-    with opened as file:
-        yield from csv.DictReader(file)
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        yield from csv.DictReader(cast(TextIO, file))
 
 
 @cache
@@ -120,8 +120,8 @@ def operators_of(listed: Sequence[Mapping[str, str]], batch: int) -> list[tuple[
 
 @dataclass(frozen=True)
 class _Tensors:
-    """What is known of the last tensor of so many elements: the bytes of a number, those of the last sum of such,
-    and its channels."""
+    """What is known of the last tensor of so many elements: the bytes of a number, those of the last sum of
+    such, and its channels."""
 
     widths: dict[float, int]
     sums: dict[float, int]

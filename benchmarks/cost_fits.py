@@ -1,4 +1,5 @@
-"""Fits the constants of the GPU kernels to measurements: the products to single kernels, the factors to networks.
+"""Fits the constants of the GPU kernels to measurements: the products to single kernels, the factors to
+networks.
 
 Each fit can leave devices or families out, so that what it is judged by it has not seen.
 """
@@ -90,8 +91,8 @@ def log_errors(kernels: Kernels, constants: ProductConstants) -> Column:
 def fit_factors(
     networks: Networks, speed: GpuSpeed, constants: GpuConstants, chosen: NDArray[np.bool_]
 ) -> Column:
-    """A factor for each class, of shape (CLASSES,): robust non-negative least squares of relative errors, drawn to
-    PRIOR."""
+    """A factor for each class, of shape (CLASSES,): robust non-negative least squares of relative errors,
+    drawn to PRIOR."""
     table = class_table(networks, speed, constants)
     prior = np.array([PRIOR.get(name, 1.0) for name in CLASSES])
     relative = table[chosen] / networks.milliseconds[chosen, None]

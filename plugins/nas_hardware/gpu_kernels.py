@@ -1,10 +1,10 @@
 """What the kernels of a GPU take: a model of each class of kernels, and one factor for each class.
 
-Matrix products: `nas_hardware.gpu_products`. Everything else moves its bytes at a share of the bandwidth and does
-its arithmetic on the vector units. Blended resampling of maps that lie apart has a thread for each position of one
-map alone, which walks through batch and channels one by one: it takes as long as that walk. The factors are what
-whole networks measured on one GPU take beside the model; constants, factors and their origin are in
-``fitted/gpu.json``.
+Matrix products: `nas_hardware.gpu_products`. Everything else moves its bytes at a share of the bandwidth and
+does its arithmetic on the vector units. Blended resampling of maps that lie apart has a thread for each
+position of one map alone, which walks through batch and channels one by one: it takes as long as that walk.
+The factors are what whole networks measured on one GPU take beside the model; constants, factors and their
+origin are in ``fitted/gpu.json``.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ WALKERS = 512
 
 @dataclass(frozen=True)
 class GpuConstants:
-    """The fitted constants: of matrix products on tensor and on vector units, and by class, of shape (CLASSES,), the
-    share of the bandwidth, the share of the vector units, and the factor; `walk_step_us` is one step of a
-    walk."""
+    """The fitted constants: of matrix products on tensor and on vector units, and by class, of shape
+    (CLASSES,), the share of the bandwidth, the share of the vector units, and the factor; `walk_step_us` is
+    one step of a walk."""
 
     tensor: ProductConstants
     vector: ProductConstants

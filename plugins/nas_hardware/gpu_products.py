@@ -1,11 +1,11 @@
 """What matrix products take on a GPU: the best of many tilings, each bound by what it needs most.
 
-A product of rows × inner times inner × columns is cut into tiles, one for each block of threads; so many blocks
-run at a time as there are multiprocessors, so tiles come in waves. The time of a tiling is that of its slowest
-resource (arithmetic at a share of the peak that falls with smaller tiles, traffic to memory, traffic to the
-cache, the latency of the steps along the inner size); long inner sizes may be split over blocks. A library picks
-the best tiling, and so does the model: with one set of constants for units of tensor cores and one for vector
-units, everything follows from the datasheet, on a GPU never measured too.
+A product of rows × inner times inner × columns is cut into tiles, one for each block of threads; so many
+blocks run at a time as there are multiprocessors, so tiles come in waves. The time of a tiling is that of its
+slowest resource (arithmetic at a share of the peak that falls with smaller tiles, traffic to memory, traffic
+to the cache, the latency of the steps along the inner size); long inner sizes may be split over blocks. A
+library picks the best tiling, and so does the model: with one set of constants for units of tensor cores and
+one for vector units, everything follows from the datasheet, on a GPU never measured too.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ class ProductConstants:
     """Constants of the model of matrix products, fitted once for all GPUs.
 
     Shares of the peak and the bandwidth; bytes of the cache per cycle and multiprocessor; cycles to begin a
-    kernel, of one step of 32 along the inner size, and to add up a split; how fast smaller tiles lose arithmetic; the
-    share of the cache that holds operands; the share of the bandwidth that a few blocks reach.
+    kernel, of one step of 32 along the inner size, and to add up a split; how fast smaller tiles lose
+    arithmetic; the share of the cache that holds operands; the share of the bandwidth that a few blocks
+    reach.
     """
 
     compute_share: float

@@ -1,8 +1,8 @@
 """How far a predicted latency may be off: 90 % intervals from the errors on devices and families held out.
 
-Errors of operators are taken to go together, so the bounds of a network are sums over its operators, each with the
-factors of what its time rests on: kernels of classes and devices that measurements were at hand for, kernels of
-others, time that the host spends on dispatch, operators that no rule describes.
+Errors of operators are taken to go together, so the bounds of a network are sums over its operators, each
+with the factors of what its time rests on: kernels of classes and devices that measurements were at hand for,
+kernels of others, time that the host spends on dispatch, operators that no rule describes.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ GPU_CLASSES = frozenset({"dc-gpu", "consumer-gpu", "ws-gpu", "edge-gpu"})
 
 @dataclass(frozen=True)
 class Kernels:
-    """The kernels of a network as arrays of shape (n,): the milliseconds each works and is launched, and whether
-    arithmetic bounds it rather than memory; `start_ms` is for the whole network."""
+    """The kernels of a network as arrays of shape (n,): the milliseconds each works and is launched, and
+    whether arithmetic bounds it rather than memory; `start_ms` is for the whole network."""
 
     busy_ms: Column
     launch_ms: Column

@@ -1,10 +1,11 @@
-"""The utilisation cost model: what kernels reach of a device's speed of light, learnt from kernels measured elsewhere.
+"""The utilisation cost model: the share of a device's speed of light that kernels reach, learnt elsewhere.
 
-Each operator is a kernel of a class, whose time follows from its sizes and the figures of the datasheet: on GPUs by
-`nas_hardware.gpu_kernels`, on CPUs by `nas_hardware.cpu`, elsewhere at assumed shares (`nas_hardware.assumptions`). In
-eager mode the host spends a time of its own on every operator (`nas_hardware.dispatch`). What a runtime fuses has
-no launch and moves fewer bytes (`nas_hardware.fusion`). Latency, its bounds and energy are sums over operators.
-The calibration of a target multiplies the times of kernels.
+Each operator is a kernel of a class, whose time follows from its sizes and the figures of the datasheet: on
+GPUs by `nas_hardware.gpu_kernels`, on CPUs by `nas_hardware.cpu`, elsewhere at assumed shares
+(`nas_hardware.assumptions`). In eager mode the host spends a time of its own on every operator
+(`nas_hardware.dispatch`). What a runtime fuses has no launch and moves fewer bytes (`nas_hardware.fusion`).
+Latency, its bounds and energy are sums over operators. The calibration of a target multiplies the times of
+kernels.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ def _energy(start_ms: float, steps: list[Step], times: NDArray[np.float64], targ
 def _operator_costs(
     steps: list[Step], times: NDArray[np.float64], busy: NDArray[np.float64], kernels: Kernels
 ) -> tuple[OperatorCost, ...]:
-    """One OperatorCost for each step; launch bounds what takes more than twice as long as its kernel works."""
+    """One OperatorCost for each step; launch bounds what takes more than twice as long as its kernel
+    works."""
     return tuple(
         OperatorCost(
             name=step.operator.name,

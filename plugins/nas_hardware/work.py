@@ -1,8 +1,8 @@
 """What operators ask of a device, as arrays: one row for each operator, one column for each size.
 
 Convolutions, attention and linear layers are seen as batches of matrix products: of `rows` × `inner` times
-`inner` × `columns`. A convolution has a product for each group, whose rows are the positions of the output over
-the batch and whose inner size is the input channels of the group times the taps.
+`inner` × `columns`. A convolution has a product for each group, whose rows are the positions of the output
+over the batch and whose inner size is the input channels of the group times the taps.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ CLASSES = (
     "sparse",
     "custom",
 )
-"""The kernels that are told apart; ``join`` is a pointwise operator of several tensors. Depthwise convolutions are
-told apart by the kernel size that libraries have kernels for."""
+"""The kernels that are told apart; ``join`` is a pointwise operator of several tensors. Depthwise
+convolutions are told apart by the kernel size that libraries have kernels for."""
 DEPTHWISE = ((9, "depthwise_3"), (25, "depthwise_5"), (49, "depthwise_7"))
 """The most taps of each class of depthwise convolutions but the last."""
 CLASS_OF_NAME = {

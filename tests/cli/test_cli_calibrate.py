@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ MODULE = (
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("NAS_CALIBRATIONS", str(tmp_path / "calibrations"))
     monkeypatch.setattr(calibrating, "KERNELS", 3)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # no test waits for another that measures
     yield tmp_path / "calibrations"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from dataclasses import replace
 
 import numpy as np
@@ -30,6 +31,12 @@ from nas.costs.trace import trace
 from nas.plugins import default_registry
 
 FLOOR_MS = 2e-3
+
+
+@pytest.fixture(autouse=True)
+def own_locks(tmp_path, monkeypatch):
+    """No test waits for another process that measures."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture

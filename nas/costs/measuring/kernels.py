@@ -121,6 +121,16 @@ def _fitting(size: int, work: float, channels: int) -> int:
     return max(4, min(size, math.isqrt(int(most))))
 
 
+def _transposed(draw: Draw, batch: int) -> MicroKernel:
+    inner, size = _map(draw)
+    outer, size = max(8, inner // 2), min(size, 56)
+    return MicroKernel(
+        f"transposed convolution 2x2, {inner} to {outer}, {size}x{size} by 2",
+        lambda: nn.ConvTranspose2d(inner, outer, 2, 2),
+        ((batch, inner, size, size),),
+    )
+
+
 def _stem(draw: Draw, batch: int) -> MicroKernel:
     outer, size, kernel = draw.channels(16, 64), draw(64, 224), (3, 4, 7)[draw.index % 3]
     stride = 4 if kernel == 4 else 2
@@ -291,6 +301,7 @@ FAMILIES: tuple[tuple[int, Family], ...] = (
     (3, _like(5)),
     (2, _like(1, 2)),
     (4, _stem),
+    (3, _transposed),
     (12, _like(3, 1, "each")),
     (6, _like(3, 2, "each")),
     (8, _like(5, 1, "each")),
