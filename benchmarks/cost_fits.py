@@ -30,36 +30,43 @@ PRIOR = {
     "group_norm": 0.5,
     "depthwise_7": 0.6,
     "depthwise_large": 1.5,
-    "gemm": 0.8,
     "pointwise": 1.2,
 }
 """Where the factors of networks are drawn to where networks say little; 1 for all others."""
+MEASURED = frozenset({"gemm", "bmm"})
+"""Classes whose kernels were measured by themselves: their factors are drawn to the prior so much more."""
+MEASURED_PULL = 4.0
 PULL = 0.08
 """How strongly: the weight of the prior of a class against its share of the time of all networks."""
-FLOOR = 0.1
+FLOOR = 0.25
 """The least factor of a class."""
 
 
 @dataclass(frozen=True)
 class Kernels:
-    """Measured products of one device: what they are, what they took in milliseconds, and the device."""
+    """Measured products of one device: what they are, what they took in milliseconds, and the device.
+
+    `overhead` is what the measurement adds to each; None stands for the launch of the device.
+    """
 
     device: str
     products: Products
     milliseconds: Column
     speed: GpuSpeed
+    overhead: float | None = None
 
 
 @dataclass(frozen=True)
 class Networks:
     """Measured networks on one device: the work of all their operators, the network each belongs to and how
-    often it runs, the milliseconds and the family of each network."""
+    often it runs, the milliseconds, the family and the batch size of each network."""
 
     work: Work
     network: NDArray[np.int64]
     count: Column
     milliseconds: Column
     families: Sequence[str]
+    batches: Column
 
 
 def fit_products(
@@ -83,7 +90,8 @@ def fit_products(
 
 def log_errors(kernels: Kernels, constants: ProductConstants) -> Column:
     """The logarithm of predicted over measured for each product."""
-    predicted = products_ms(kernels.products, kernels.speed, constants) + kernels.speed.launch
+    launch = kernels.speed.launch if kernels.overhead is None else kernels.overhead
+    predicted = products_ms(kernels.products, kernels.speed, constants) + launch
     found: Column = np.log(predicted / kernels.milliseconds)
     return found
 
@@ -98,6 +106,7 @@ def fit_factors(
     relative = table[chosen] / networks.milliseconds[chosen, None]
     share = table.sum(axis=0) / table.sum()
     pull = PULL * np.sqrt(chosen.sum() * share)
+    pull *= [MEASURED_PULL if name in MEASURED else 1.0 for name in CLASSES]
     rows = np.vstack([relative, np.diag(pull)])
     aims = np.concatenate([np.ones(chosen.sum()), pull * prior])
     weights = np.ones(len(aims))

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nas_hardware.sparse import sparse_share
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -52,7 +54,7 @@ def cpu_kernel_ms(
     traffic = np.asarray(everything if moved is None else moved, dtype=np.float64)
     peaks = np.array([speed.peak(operator.kind) for operator in operators])
     shares = {**table["compute"], **table["slow_compute"].get(runtime, {})}
-    compute = np.array([shares.get(operator.kind, table["other_compute"]) for operator in operators])
+    compute = np.array([_compute_share(operator, shares, table["other_compute"]) for operator in operators])
     memory = np.array([_memory_share(operator, table) for operator in operators])
     edges = np.array([_edges(operator, table) for operator in operators])
     latency: NDArray[np.float64] = flops * edges / (peaks * compute) + traffic / (speed.bandwidth * memory)
@@ -64,6 +66,13 @@ def fitted() -> dict[str, Any]:
     """The fitted shares with their sources."""
     content: dict[str, Any] = json.loads(FITTED.read_text(encoding="utf-8"))
     return content
+
+
+def _compute_share(operator: Operator, shares: dict[str, float], otherwise: float) -> float:
+    """The share of the peak; that of sparse products follows from the one of dense convolutions."""
+    if operator.kind == "sparse":
+        return sparse_share(operator, shares["conv"])
+    return shares.get(operator.kind, otherwise)
 
 
 def _memory_share(operator: Operator, table: dict[str, Any]) -> float:

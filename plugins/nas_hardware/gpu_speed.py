@@ -13,8 +13,14 @@ if TYPE_CHECKING:
 
 TENSOR_PRECISIONS = frozenset({"tf32", "fp16", "bf16", "amp-fp16", "int8"})
 """Precisions that have matrix units of their own."""
+PACKED_HALF = 2.5
+"""Half precision beyond so many times the fp32 peak is that of matrix units: vector units that take two
+numbers at a time reach twice the peak (P100), matrix units four times and more."""
 SUSTAINED_EXPONENT = 0.5
 """How far the clock falls towards the base clock under load: peak · (base / boost) to this power."""
+CONSUMER_CLOCK = 1.1
+"""The clock of consumer cards under load as a share of the boost clock of their specification: it is a typical
+clock, which coolers of such cards let them exceed, where that of data centre cards is the highest."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ def gpu_speed(target: Target) -> GpuSpeed:
     vector = figures.get("fp32_tflops", peak / 1e9 * assumptions.VECTOR_SHARE) * 1e9
     boost = figures.get("clock_mhz", assumptions.GPU_CLOCK_MHZ)
     base = figures.get("base_clock_mhz", boost * assumptions.BASE_CLOCK_SHARE)
-    tensor = target.precision in TENSOR_PRECISIONS and peak > vector
+    tensor = target.precision in TENSOR_PRECISIONS and _has_tensor_units(figures, vector / 1e9)
     return GpuSpeed(
         matrix=peak,
         vector=vector,
@@ -54,7 +60,18 @@ def gpu_speed(target: Target) -> GpuSpeed:
         units=figures.get("units", assumptions.GPU_UNITS),
         clock=boost * 1e3,
         launch=figures.get("launch_floor_us", assumptions.LAUNCH_FLOOR_US) / 1e3,
-        sustained=min(1.0, base / boost) ** SUSTAINED_EXPONENT,
+        sustained=_sustained(target.device.device_class, base / boost),
         tensor=tensor,
         width={"fp32": 4, "tf32": 4, "int8": 1}.get(target.precision, 2),
     )
+
+
+def _has_tensor_units(figures: dict[str, float], vector: float) -> bool:
+    """Whether a GPU has matrix units, by its peaks in Tflop/s."""
+    half = max(figures.get("fp16_tflops", 0.0), figures.get("bf16_tflops", 0.0))
+    return "tf32_tflops" in figures or half > PACKED_HALF * vector
+
+
+def _sustained(device_class: str, base_share: float) -> float:
+    """The share of the peak that the clock under load leaves, from the base clock as a share of the boost."""
+    return CONSUMER_CLOCK if device_class == "consumer-gpu" else min(1.0, base_share) ** SUSTAINED_EXPONENT

@@ -14,7 +14,6 @@ from nas_hardware.cpu import cpu_kernel_ms
 from nas_hardware.dispatch import on_cpu
 from nas_hardware.gpu_kernels import fitted_constants, kernels_ms
 from nas_hardware.gpu_speed import gpu_speed
-from nas_hardware.sparse import sparse_share
 from nas_hardware.work import work_of
 
 if TYPE_CHECKING:
@@ -47,11 +46,13 @@ def kernels_of(steps: Sequence[Step], target: Target) -> Kernels:
     moved = np.array([step.bytes_moved for step in steps], dtype=np.float64)
     launch = _figure(target, "launch_floor_us", assumptions.LAUNCH_FLOOR_US) / 1e3
     whole = _runs_whole(target)
-    launched = np.array([0.0 if whole or not step.is_kernel else launch for step in steps])
+    launched = np.array([launch if step.is_kernel else 0.0 for step in steps])
+    if whole or (on_cpu(target) and target.runtime == "eager"):  # dispatch is all that begins a kernel there
+        launched[:] = 0.0
     if target.device.device_class in GPU_CLASSES:
         busy = kernels_ms(work_of(operators, moved.tolist()), gpu_speed(target), fitted_constants())
     elif on_cpu(target):
-        busy = cpu_kernel_ms(operators, speed_of(target), moved)
+        busy = cpu_kernel_ms(operators, speed_of(target), moved, target.runtime)
     else:
         busy = _assumed_ms(operators, moved, target)
     return Kernels(busy, launched, _computes(operators, moved, target), launch if whole else 0.0)
@@ -78,7 +79,12 @@ def _assumed_ms(operators: Sequence[Operator], moved: Column, target: Target) ->
     vector = speed.vector
     if "fp32_tflops" not in target.figures:
         vector = speed.matrix * assumptions.VECTOR_SHARE
-    compute_share = np.array([_compute_share(operator, target) for operator in operators])
+    compute_share = np.array(
+        [
+            assumptions.COMPUTE_UTILISATION.get(o.kind, assumptions.OTHER_COMPUTE_UTILISATION)
+            for o in operators
+        ]
+    )
     memory_share = np.array(
         [assumptions.MEMORY_UTILISATION.get(o.kind, assumptions.OTHER_MEMORY_UTILISATION) for o in operators]
     )
@@ -86,12 +92,6 @@ def _assumed_ms(operators: Sequence[Operator], moved: Column, target: Target) ->
     flops = np.array([operator.flops for operator in operators], dtype=np.float64)
     found: Column = np.maximum(flops / (peak * compute_share), moved / (speed.bandwidth * memory_share))
     return found
-
-
-def _compute_share(operator: Operator, target: Target) -> float:
-    if operator.kind == "sparse" and target.device.device_class in assumptions.SPARSE_KERNEL_CLASSES:
-        return sparse_share(operator)
-    return assumptions.COMPUTE_UTILISATION.get(operator.kind, assumptions.OTHER_COMPUTE_UTILISATION)
 
 
 def _figure(target: Target, name: str, otherwise: float) -> float:

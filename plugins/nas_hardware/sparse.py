@@ -15,12 +15,13 @@ from nas.costs.operators import Operator
 from nas_hardware import assumptions
 
 
-def sparse_share(operator: Operator) -> float:
-    """The share of the peak that a sparse product reaches on the weights it stores."""
+def sparse_share(operator: Operator, dense: float = assumptions.COMPUTE_UTILISATION["conv"]) -> float:
+    """The share of the peak that a sparse product reaches on the weights it stores, where `dense` is that of
+    dense products."""
     rows, stored = operator.dim("rows") or 0, operator.dim("nonzeros") or 0
     block = max(1, operator.dim("block") or 1)
     extra = assumptions.SPARSE_COLUMN_COST / block + assumptions.SPARSE_ROW_COST * rows / max(1, stored)
-    return assumptions.COMPUTE_UTILISATION["conv"] / (1 + extra)
+    return dense / (1 + extra)
 
 
 def break_even_sparsity(inner: int, block: int = 1) -> float:

@@ -64,6 +64,8 @@ CLASS_OF_NAME = {
     "instance_norm": "group_norm",
     "constant_pad_nd": "pad",
 }
+PRODUCT_KINDS = frozenset({"conv", "conv_grouped", "gemm", "bmm", "sdpa"})
+"""The kinds that are dense matrix products."""
 COLUMNS = (
     "batch",
     "rows",
@@ -156,16 +158,28 @@ def _row(operator: Operator) -> tuple[float, ...]:
 
 
 def _product(operator: Operator, dims: dict[str, int]) -> tuple[float, float, float, float]:
-    """The batch, rows, columns and inner size of the products that an operator is."""
+    """The batch, rows, columns and inner size of the products that an operator is; one product with three
+    sizes alike where its rule names none."""
     if "in_channels" in dims:
-        groups = max(1, dims["groups"])
-        inner = dims["in_channels"] / groups * _product_of(dims, "kernel_")
-        return groups, dims["batch"] * _product_of(dims, "out_"), dims["out_channels"] / groups, inner
-    if operator.kind == "sdpa":
-        return dims["batch"] * dims["heads"], dims["queries"], dims["keys"], dims["depth"]
-    if operator.kind == "rnn":
-        return 1, dims.get("steps", 1), dims.get("hidden", 1), dims.get("inputs", 1)
+        return _convolution(dims)
+    if "queries" in dims:
+        depth = dims.get("depth", 1)
+        inner = depth + dims.get("value_depth", depth)
+        return dims.get("batch", 1) * dims.get("heads", 1), dims["queries"], dims.get("keys", 1), inner
+    if operator.kind in PRODUCT_KINDS and "rows" not in dims:
+        side = max(1.0, operator.flops / 2) ** (1 / 3)
+        return 1, side, side, side
     return dims.get("batch", 1), dims.get("rows", 1), dims.get("columns", 1), dims.get("inner", 1)
+
+
+def _convolution(dims: dict[str, int]) -> tuple[float, float, float, float]:
+    """A product for each group; a transposed one reaches each position by one in so many of its taps."""
+    groups = max(1, dims.get("groups", 1))
+    inner = dims["in_channels"] / groups * _product_of(dims, "kernel_")
+    if dims.get("transposed"):
+        inner /= _product_of(dims, "stride_")
+    rows = dims.get("batch", 1) * _product_of(dims, "out_")
+    return groups, rows, dims.get("out_channels", groups) / groups, inner
 
 
 def _product_of(dims: dict[str, int], prefix: str) -> int:

@@ -18,7 +18,7 @@ from nas.costs.operators import Trace
 from nas.costs.target import Target
 from nas.costs.trace import trace
 
-EVICTING_BYTES = 1 << 24
+EVICTING_BYTES = 1 << 22
 """Before each sample on a processor so many bytes are read: in a network too, the weights of a kernel do not
 lie in the nearest cache; its input does."""
 LEAST_SECONDS = 0.03

@@ -16,7 +16,7 @@ from nas.costs.target_file import PEAKS
 
 GEMM_SIZES = {"cpu": (256, 384, 512, 768), "cuda": (2048, 4096, 8192)}
 STREAM_BYTES = {"cpu": 1 << 26, "cuda": 1 << 29}
-EVICTING_BYTES = {"cpu": 1 << 24, "cuda": 1 << 27}
+EVICTING_BYTES = {"cpu": 1 << 22, "cuda": 1 << 27}
 """What is read before each run of a network, so that nothing of it lies in the nearest cache."""
 TINY_OPERATORS = 40
 SECONDS = 0.25

@@ -1,0 +1,150 @@
+"""Measured networks and kernels as arrays, ready to be fitted and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from cost_data import family_of, networks, operator_lists, operators_of, rows
+from cost_fits import Kernels, Networks
+
+from nas.costs import Target, resolve_target
+from nas_hardware.gpu_products import Products
+from nas_hardware.gpu_speed import GpuSpeed, gpu_speed
+from nas_hardware.work import CLASSES, COLUMNS, Work, work_of
+
+OPERATORS = Path(__file__).parent / "data" / "timm_operators.npz"
+GEMM_TARGETS = {"a100_sxm": "a100-sxm4-80gb", "h100_sxm": "h100-sxm", "l40s": "l40s"}
+NEUSIGHT_TARGETS = {
+    "P4": ("p4", ("Tesla P4",)),
+    "P100": ("p100-pcie-16gb", ("Tesla P100-PCIE-16GB",)),
+    "V100": ("v100-pcie-32gb", ("Tesla V100-PCIE-32GB",)),
+    "T4": ("t4", ("Tesla T4",)),
+    "A100": ("a100-pcie-40gb", ("NVIDIA A100-PCIE-40GB", "NVIDIA A100 80GB PCIe")),
+}
+PRODUCT_KERNELS = ("linear", "bmm", "conv")
+STREAM_KERNELS = {"add": "join", "gelu": "pointwise", "relu": "pointwise", "softmax": "softmax", "ln": "norm"}
+SINGLE = 4
+"""Bytes of a number in these kernels."""
+
+
+def rtx3090() -> Target:
+    """The target that the networks were measured on."""
+    return resolve_target("rtx3090", precision="amp-fp16", runtime="eager")
+
+
+@cache
+def traced_operators() -> Mapping[str, tuple[Work, np.ndarray]]:
+    """The operators of the networks that `trace_networks` traced, by key, each with how often it runs."""
+    with np.load(OPERATORS) as content:
+        if tuple(content["columns"]) != COLUMNS:
+            raise SystemExit(f"{OPERATORS} has other columns: run trace_networks.py again")
+        order = np.array([CLASSES.index(name) for name in content["classes"]])
+        values, count, ends = content["values"].astype(np.float64), content["count"], content["ends"]
+        keys = content["keys"]
+    found = {}
+    for key, start, end in zip(keys, [0, *ends[:-1]], ends, strict=True):
+        part = values[start:end]
+        sizes = part[:, 1:]
+        moved = sizes[:, COLUMNS.index("read")] + sizes[:, COLUMNS.index("written")]
+        found[str(key)] = (Work(order[part[:, 0].astype(int)], sizes, moved), count[start:end])
+    return found
+
+
+def measured_networks(folder: Path) -> tuple[Networks, int]:
+    """The measured networks of the folder, and how many of them stand on their operator list alone."""
+    traced, lists = traced_operators(), operator_lists(folder)
+    chosen = [one for one in networks(folder) if one.key in traced or one.key in lists]
+    works, counts, listed = [], [], 0
+    for one in chosen:
+        if one.key in traced:
+            work, count = traced[one.key]
+        else:
+            listed += 1
+            operators = operators_of(lists[one.key], one.batch)
+            work = work_of([operator for operator, _ in operators])
+            count = np.array([times for _, times in operators])
+        works.append(work)
+        counts.append(count)
+    joined = Work(
+        np.concatenate([work.classes for work in works]),
+        np.concatenate([work.values for work in works]),
+        np.concatenate([work.moved for work in works]),
+    )
+    owner = np.repeat(np.arange(len(works)), [len(work) for work in works])
+    milliseconds = np.array([one.seconds * 1e3 for one in chosen])
+    families = [family_of(one.key) for one in chosen]
+    batches = np.array([float(one.batch) for one in chosen])
+    return Networks(
+        joined, owner, np.concatenate(counts).astype(float), milliseconds, families, batches
+    ), listed
+
+
+def gemms(folder: Path) -> Iterator[Kernels]:
+    """bf16 products on three GPUs: the median over libraries for each shape."""
+    measured: dict[str, dict[tuple[int, ...], list[float]]] = {name: {} for name in GEMM_TARGETS}
+    for row in rows(folder / "gpu_kernels" / "gemm_a100_h100_l40s.csv.gz"):
+        shape = tuple(int(row[name]) for name in "mnk")
+        if row["gemm_dtype"] == "bfloat16" and min(shape) > 0:
+            measured[row["system"]].setdefault(shape, []).append(float(row["latency"]))
+    for system, target in GEMM_TARGETS.items():
+        shapes = np.array(list(measured[system]), dtype=float)
+        speed = gpu_speed(resolve_target(target, precision="bf16"))
+        m, n, k = shapes.T
+        moved = 2 * (m * k + n * k + m * n)
+        latency = np.array([float(np.median(times)) for times in measured[system].values()])
+        possible = latency >= moved * (moved > 2 * speed.cache) / (1.5 * speed.bandwidth)
+        kept = (latency > 1.5e-3) & possible
+        products = Products(*(column[kept] for column in (np.ones(len(m)), m, n, k, moved)))
+        yield Kernels(system, products, latency[kept], speed)
+
+
+def fp32_products(folder: Path, device: str, kernel: str) -> Kernels:
+    """fp32 products of one kind on one GPU, launch included."""
+    target, names = NEUSIGHT_TARGETS[device]
+    shapes, latency = [], []
+    for row in rows(folder / "gpu_kernels" / f"neusight_train_{kernel}.csv.gz"):
+        if row["Device"] in names:
+            shapes.append(_product(row, kernel))
+            latency.append(float(row["Latency"]))
+    products = Products(*np.array(shapes, dtype=float).T)
+    return Kernels(device, products, np.array(latency), fp32_speed(target))
+
+
+def fp32_speed(target: str) -> GpuSpeed:
+    """The figures of a GPU in fp32; convolutions and products both ran on vector units."""
+    return replace(gpu_speed(resolve_target(target, precision="fp32")), tensor=False)
+
+
+def fp32_streams(folder: Path, device: str, kernel: str) -> tuple[Work, np.ndarray, GpuSpeed]:
+    """fp32 kernels that stream on one GPU: their work, milliseconds with the launch, the figures of the GPU."""
+    target, names = NEUSIGHT_TARGETS[device]
+    taken = [
+        (int(row["B"]) * int(row["H"]), float(row["Latency"]))
+        for row in rows(folder / "gpu_kernels" / f"neusight_train_{kernel}.csv.gz")
+        if row["Device"] in names
+    ]
+    elements = np.array([size for size, _ in taken], dtype=float)
+    values = np.ones((len(taken), len(COLUMNS)))
+    values[:, COLUMNS.index("read")] = elements * SINGLE * (2 if kernel == "add" else 1)
+    values[:, COLUMNS.index("written")] = elements * SINGLE
+    values[:, COLUMNS.index("flops")] = elements
+    moved = values[:, COLUMNS.index("read")] + values[:, COLUMNS.index("written")]
+    classes = np.full(len(taken), CLASSES.index(STREAM_KERNELS[kernel]))
+    return Work(classes, values, moved), np.array([time for _, time in taken]), fp32_speed(target)
+
+
+def _product(row: Mapping[str, str], kernel: str) -> tuple[float, ...]:
+    """batch, rows, columns, inner, bytes of one measured product."""
+    if kernel == "conv":
+        size, taps = int(row["Input_Size"]), int(row["Kernel_Szie"])
+        out = (size + 2 * int(row["Padding"]) - taps) // int(row["Stride"]) + 1
+        images, inputs, outputs = (int(row[name]) for name in ("B", "Input_Channel", "Output_Channel"))
+        moved = images * inputs * size**2 + outputs * inputs * taps**2 + images * out**2 * outputs
+        return 1, images * out**2, outputs, inputs * taps**2, SINGLE * moved
+    batch, m, n, k = (int(row[name]) for name in ("B", "M", "N", "K"))
+    groups, m = (batch, m) if kernel == "bmm" else (1, m * batch)
+    return groups, m, n, k, SINGLE * groups * (m * k + n * k + m * n)

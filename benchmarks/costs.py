@@ -1,0 +1,228 @@
+"""How right the cost model is on hardware and networks that it was not fitted to.
+
+Every figure is of a fit that has left out what it is judged by: whole families of networks, whole GPUs. Writes
+results/costs.md.
+
+    python benchmarks/costs.py --data DIR [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from cost_fits import Networks, class_table, fit_factors, fit_products, log_errors, without_families
+from cost_networks import (
+    NEUSIGHT_TARGETS,
+    PRODUCT_KERNELS,
+    STREAM_KERNELS,
+    fp32_products,
+    fp32_streams,
+    gemms,
+    measured_networks,
+    rtx3090,
+)
+from fit_costs import vector_kernels, with_overhead
+from scipy.stats import kendalltau
+
+from nas_hardware import intervals
+from nas_hardware.gpu_kernels import fitted_constants, kernels_ms
+from nas_hardware.gpu_speed import gpu_speed
+from nas_hardware.work import CLASSES
+
+RESULTS = Path(__file__).parent / "results" / "costs.md"
+COVERAGE = 0.9
+PEERS = "GMACs × constant 15 % / 48 % / .79; roofline by operator × constant 45 % / 15 % / .906"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the report: what was tested, what came out, what was aimed at."""
+
+    test: str
+    found: str
+    aim: str
+
+
+def main() -> None:
+    """Prints the table and writes it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the measured data")
+    parser.add_argument("--quick", action="store_true", help="whole networks only: neither kernels nor FBNet")
+    options = parser.parse_args()
+    if not options.data.is_dir():
+        raise SystemExit(f"{options.data} is not there: name the folder of the measured data by --data")
+    rows = []
+    for row in _rows(options.data, options.quick):
+        print(f"{row.test}: {row.found} (aim: {row.aim})", flush=True)
+        rows.append(row)
+    RESULTS.write_text(_page(rows), encoding="utf-8")
+    print(f"wrote {RESULTS}")
+
+
+def _rows(folder: Path, quick: bool) -> Iterator[Row]:
+    yield from network_rows(folder)
+    if not quick:
+        yield from gemm_rows(folder)
+        yield from fp32_rows(folder)
+        yield from fbnet_rows(folder)
+    yield from memory_rows(folder)
+    yield from speed_rows()
+
+
+def network_rows(folder: Path) -> Iterator[Row]:
+    """Networks on an RTX 3090: families left out, and without any network in the fit."""
+    networks, listed = measured_networks(folder)
+    speed, constants = gpu_speed(rtx3090()), fitted_constants()
+    table = class_table(networks, speed, constants)
+
+    def predict(chosen: np.ndarray) -> np.ndarray:
+        return table @ fit_factors(networks, speed, constants, chosen)
+
+    unseen = without_families(networks, predict)
+    note = f", {listed} by their operator list alone" if listed else ""
+    count = f"{len(networks.milliseconds)} networks, {len(set(networks.families))} families{note}"
+    yield Row(
+        f"timm on RTX 3090, families unseen ({count}): within ±10 % / MAPE / Kendall tau",
+        _shown(unseen, networks),
+        f"≥ 85 % / ≤ 6 % / ≥ .955; {PEERS}",
+    )
+    yield Row(
+        "the same, no network in the fit (kernels of other GPUs and the datasheet)",
+        _shown(table.sum(axis=1), networks),
+        "≥ 55 % / ≤ 12 % / ≥ .93",
+    )
+    yield from _interval_rows(unseen, networks)
+
+
+def _shown(predicted: np.ndarray, networks: Networks) -> str:
+    ratio = predicted / networks.milliseconds
+    tau = kendalltau(predicted / networks.batches, networks.milliseconds / networks.batches).statistic
+    error = np.abs(ratio - 1)
+    return f"{(error <= 0.1).mean():.1%} / {error.mean():.1%} / {tau:.3f}"
+
+
+def _interval_rows(predicted: np.ndarray, networks: Networks) -> Iterator[Row]:
+    low, high = intervals.NVIDIA
+    ratio = networks.milliseconds / predicted
+    inside = ((ratio >= low) & (ratio <= high)).mean()
+    worst = sorted(set(networks.families))
+    shares = [
+        ((ratio >= low) & (ratio <= high))[np.array(networks.families) == family].mean() for family in worst
+    ]
+    yield Row(
+        "90 % interval on unseen families: coverage / half-width",
+        f"{inside:.3f} / {(high - low) / 2:.0%} (mean of families {np.mean(shares):.3f})",
+        "≥ .90 / ≤ 20 %",
+    )
+
+
+def gemm_rows(folder: Path) -> Iterator[Row]:
+    """bf16 products, GPU by GPU left out."""
+    devices = list(gemms(folder))
+    for held in devices:
+        others = [device for device in devices if device is not held]
+        constants = fit_products(others, fitted_constants().tensor)
+        yield Row(f"bf16 products, {held.device} unseen: MAPE", _mape(log_errors(held, constants)), "≤ 12 %")
+
+
+def fp32_rows(folder: Path) -> Iterator[Row]:
+    """fp32 kernels, GPU by GPU left out; what the measurement adds to each kernel is taken as known."""
+    for device in NEUSIGHT_TARGETS:
+        constants = fit_products(vector_kernels(folder, without=device), fitted_constants().vector)
+        errors = {
+            kind: log_errors(with_overhead(fp32_products(folder, device, kind)), constants)
+            for kind in PRODUCT_KERNELS
+        }
+        errors |= {kind: _stream_errors(folder, device, kind) for kind in STREAM_KERNELS}
+        parts = ", ".join(f"{kind} {_mape(found)}" for kind, found in errors.items())
+        mean = np.mean([np.abs(np.expm1(found)).mean() for found in errors.values()])
+        yield Row(f"fp32 kernels, {device} unseen: MAPE, mean of kinds", f"{mean:.1%} ({parts})", "≤ 15 %")
+
+
+def _stream_errors(folder: Path, device: str, kind: str) -> np.ndarray:
+    work, milliseconds, speed = fp32_streams(folder, device, kind)
+    plain = replace(fitted_constants(), factor=np.ones(len(CLASSES)))
+    overhead = float(np.quantile(milliseconds, 0.02))
+    return np.log((kernels_ms(work, speed, plain) + overhead) / milliseconds)
+
+
+def _mape(errors: np.ndarray) -> str:
+    return f"{np.abs(np.expm1(errors)).mean():.1%}"
+
+
+def fbnet_rows(folder: Path) -> Iterator[Row]:
+    """The FBNet space: Kendall tau within the space, by group of devices."""
+    from costs_fbnet import FILE, evaluate
+
+    if not (folder / FILE).exists():
+        return
+    rows = evaluate(folder, "utilisation")
+    for prefix in ("GPU", "CPU"):
+        taus = [float(str(row["tau"])) for row in rows if str(row["group"]).startswith(prefix)]
+        yield Row(
+            f"FBNet on {len(taus)} {prefix} columns, no network measured: mean Kendall tau "
+            "(the dispatch figures of these hosts come from the same source)",
+            f"{np.mean(taus):.3f}",
+            "≥ .90",
+        )
+
+
+def memory_rows(folder: Path) -> Iterator[Row]:
+    """The batch size at which a network no longer fits."""
+    try:
+        import timm  # noqa: F401
+    except ImportError:
+        yield Row("peak memory: batch bracket exact", "not measured: timm is not installed", "≥ 70 %")
+        return
+    from costs_memory import peak_memory_table
+
+    yield Row("peak memory: batch bracket exact", str(peak_memory_table(folder)), "≥ 70 %")
+
+
+def speed_rows() -> Iterator[Row]:
+    """CPU time of one estimate, of a module of the size of ResNet-50."""
+    from nas import estimate
+    from nas.blocks import build
+    from nas.spaces import load_space
+
+    space = load_space("published/resnet50")
+    module = build(space.decode(next(iter(space.enumerate()))))
+    torch.set_num_threads(1)
+    times = [_cpu_seconds(lambda: estimate(module, (3, 224, 224), "a100")) for _ in range(7)]
+    yield Row("time of an estimate of ResNet-50, CPU seconds, median", f"{np.median(times):.3f} s", "≤ 0.1 s")
+
+
+def _cpu_seconds(call: Callable[[], object]) -> float:
+    start = time.process_time()
+    call()
+    return time.process_time() - start
+
+
+def _page(rows: list[Row]) -> str:
+    lines = [f"| {row.test} | {row.found} | {row.aim} |" for row in rows]
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("nas", "torch", "numpy"))
+    return "\n".join(
+        [
+            "# How right the cost model is on what it has not seen",
+            "",
+            "`python benchmarks/costs.py --data DIR`; the splits are by family and by device, never by row. "
+            f"Python {platform.python_version()}, {versions}.",
+            "",
+            "| test | found | aim |",
+            "|---|---|---|",
+            *lines,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

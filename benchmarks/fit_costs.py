@@ -1,0 +1,111 @@
+"""Fits the constants of the utilisation cost model on GPUs, and writes them with their provenance.
+
+Products on tensor cores: bf16 kernels on three GPUs. Products on vector units: fp32 kernels on five. Factors of
+the classes: whole networks on an RTX 3090. Shares of streams and walks stay as they stand in the file. Writes
+plugins/nas_hardware/fitted/gpu.json.
+
+    python benchmarks/fit_costs.py --data DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from cost_fits import Kernels, fit_factors, fit_products
+from cost_networks import NEUSIGHT_TARGETS, PRODUCT_KERNELS, fp32_products, gemms, measured_networks, rtx3090
+
+from nas_hardware.gpu_kernels import FITTED, GpuConstants, fitted_constants
+from nas_hardware.gpu_speed import gpu_speed
+from nas_hardware.work import CLASSES
+
+OVERHEAD_QUANTILE = 0.02
+"""The share of the kernels of a kind that take about what a measurement adds to each."""
+
+
+def main() -> None:
+    """Fits everything and writes the file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the measured data")
+    folder = parser.parse_args().data
+    if not (folder / "gpu_kernels").is_dir():
+        raise SystemExit(f"{folder / 'gpu_kernels'} is not there: nothing to fit to")
+    constants = fitted_constants()
+    tensor = fit_products(list(gemms(folder)), constants.tensor)
+    vector = fit_products(vector_kernels(folder), constants.vector)
+    constants = replace(constants, tensor=tensor, vector=vector)
+    factor = all_factors(folder, constants)
+    write(replace(constants, factor=factor))
+    print(f"wrote {FITTED}")
+
+
+def vector_kernels(folder: Path, without: str = "") -> list[Kernels]:
+    """The fp32 products of all GPUs but one, with what their measurement adds to each."""
+    devices = [device for device in NEUSIGHT_TARGETS if device != without]
+    return [with_overhead(fp32_products(folder, d, kind)) for d in devices for kind in PRODUCT_KERNELS]
+
+
+def with_overhead(kernels: Kernels) -> Kernels:
+    """Kernels of one kind with the time of the shortest of them as what was added to each."""
+    return replace(kernels, overhead=float(np.quantile(kernels.milliseconds, OVERHEAD_QUANTILE)))
+
+
+def all_factors(folder: Path, constants: GpuConstants) -> np.ndarray:
+    """The factors by all networks of the folder."""
+    networks, _ = measured_networks(folder)
+    everything = np.ones(len(networks.milliseconds), dtype=bool)
+    return fit_factors(networks, gpu_speed(rtx3090()), constants, everything)
+
+
+def write(constants: GpuConstants) -> None:
+    """Writes the constants; what is fitted replaces what stood there."""
+    content = json.loads(FITTED.read_text(encoding="utf-8"))
+    content["sources"] = _sources()
+    content["tensor_products"] = asdict(constants.tensor)
+    content["vector_products"] = asdict(constants.vector)
+    named = zip(CLASSES, constants.factor.tolist(), strict=True)
+    content["factor"] = {"other": 1.0} | {name: round(value, 3) for name, value in named if value != 1.0}
+    FITTED.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _sources() -> Sequence[dict[str, str]]:
+    date = datetime.now(UTC).strftime("%Y-%m")
+    return [
+        {
+            "what": "tensor_products",
+            "from": "bf16 products on A100, H100 and L40S, github.com/ai-dynamo/aiconfigurator (Apache-2.0)",
+            "date": date,
+        },
+        {
+            "what": "vector_products",
+            "from": "fp32 products and convolutions on P4, P100, V100, T4 and A100, "
+            "github.com/sitar-lab/NeuSight (MIT)",
+            "date": date,
+        },
+        {
+            "what": "factor",
+            "from": "step times of networks in autocast on an RTX 3090, PyTorch 2.4, "
+            "huggingface/pytorch-image-models, results/ (Apache-2.0), names beginning with a to m",
+            "date": date,
+        },
+        {
+            "what": "memory_share, vector_share",
+            "from": "memory_share of norm and softmax: the fp32 kernels above; the others, and vector_share: "
+            "assumptions about well-tuned kernels",
+            "date": date,
+        },
+        {
+            "what": "walk_step_us",
+            "from": "the networks above that resample, looked at by hand",
+            "date": date,
+        },
+    ]
+
+
+if __name__ == "__main__":
+    main()
