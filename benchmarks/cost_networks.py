@@ -120,7 +120,7 @@ def fp32_speed(target: str) -> GpuSpeed:
 
 
 def fp32_streams(folder: Path, device: str, kernel: str) -> tuple[Work, np.ndarray, GpuSpeed]:
-    """fp32 kernels that stream on one GPU: their work, milliseconds with the launch, the figures of the GPU."""
+    """fp32 kernels that stream on one GPU: their work, milliseconds with the launch, and its figures."""
     target, names = NEUSIGHT_TARGETS[device]
     taken = [
         (int(row["B"]) * int(row["H"]), float(row["Latency"]))

@@ -1,8 +1,8 @@
 """Fits the constants of the utilisation cost model on GPUs, and writes them with their provenance.
 
-Products on tensor cores: bf16 kernels on three GPUs. Products on vector units: fp32 kernels on five. Factors of
-the classes: whole networks on an RTX 3090. Shares of streams and walks stay as they stand in the file. Writes
-plugins/nas_hardware/fitted/gpu.json.
+Products on tensor cores: bf16 kernels on three GPUs. Products on vector units: fp32 kernels on five. Factors
+of the classes: whole networks on an RTX 3090. Shares of streams and walks stay as they stand in the file.
+Writes plugins/nas_hardware/fitted/gpu.json.
 
     python benchmarks/fit_costs.py --data DIR
 """

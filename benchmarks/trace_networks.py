@@ -1,7 +1,7 @@
 """Traces the networks of a published benchmark, for the fit of the factors: needs timm, which `nas` does not.
 
-Every network of ``timm_rtx3090`` in the data folder is built without weights, traced in autocast at the batch of its
-measurement, and written as arrays of `nas_hardware.work` to data/timm_operators.npz.
+Every network of ``timm_rtx3090`` in the data folder is built without weights, traced in autocast at the batch
+of its measurement, and written as arrays of `nas_hardware.work` to data/timm_operators.npz.
 
     python benchmarks/trace_networks.py --data DIR
 """

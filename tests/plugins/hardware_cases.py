@@ -1,0 +1,131 @@
+"""Round devices, operators and constants that the tests of the utilisation model share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from nas.costs import Device, Figure, Operator, Target, Trace
+from nas_hardware.gpu_kernels import GpuConstants, read_constants
+from nas_hardware.gpu_speed import GpuSpeed
+
+
+class Function(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+FIGURES = {
+    "fp32_tflops": 10.0,
+    "tf32_tflops": 50.0,
+    "fp16_tflops": 100.0,
+    "bf16_tflops": 100.0,
+    "int8_tops": 200.0,
+    "memory_bandwidth_gbs": 1000.0,
+    "cache_mb": 10.0,
+    "units": 100.0,
+    "clock_mhz": 1000.0,
+    "base_clock_mhz": 1000.0,
+    "launch_floor_us": 2.0,
+    "eager_operator_us": 10.0,
+    "tdp_w": 100.0,
+    "idle_w": 20.0,
+    "memory_gb": 16.0,
+}
+"""100 Tflop/s in half precision, 10 in fp32, 1 TB/s, 100 multiprocessors at 1 GHz that hold their clock."""
+
+
+def device(
+    runtime: str = "compiled",
+    device_class: str = "dc-gpu",
+    precision: str = "fp16",
+    vendor: str = "NVIDIA",
+    calibration: Any = None,
+    **figures: float,
+) -> Target:
+    """A device of round FIGURES; those that are 0 are left out."""
+    sheet = {name: Figure(value, "test") for name, value in {**FIGURES, **figures}.items() if value}
+    described = Device("d", device_class, vendor, sheet)
+    return Target("t", described, precision=precision, runtime=runtime, calibration=calibration)
+
+
+def speed(**changes: Any) -> GpuSpeed:
+    """The speed of that device in half precision."""
+    figures: dict[str, Any] = {
+        "matrix": 100e9,
+        "vector": 10e9,
+        "bandwidth": 1e9,
+        "cache": 10e6,
+        "units": 100.0,
+        "clock": 1e6,
+        "launch": 0.002,
+        "sustained": 1.0,
+        "tensor": True,
+        "width": 2,
+    }
+    return GpuSpeed(**{**figures, **changes})
+
+
+PRODUCTS = {
+    "compute_share": 0.8,
+    "memory_share": 0.5,
+    "cache_bytes": 64.0,
+    "begin_cycles": 2000.0,
+    "step_cycles": 100.0,
+    "tile_loss": 1.0,
+    "resident_share": 0.1,
+    "few_blocks_share": 0.3,
+}
+CONTENT = {
+    "tensor_products": PRODUCTS,
+    "vector_products": {**PRODUCTS, "compute_share": 0.9, "begin_cycles": 1000.0},
+    "memory_share": {"other": 0.8, "norm": 0.5},
+    "vector_share": {"other": 0.5, "depthwise_3": 0.25},
+    "factor": {"other": 1.0},
+    "walk_step_us": 0.2,
+}
+"""Round constants in the form of ``fitted/gpu.json``."""
+
+
+def constants(**changes: Any) -> GpuConstants:
+    """The round constants."""
+    return read_constants({**CONTENT, **changes})
+
+
+def operator(
+    kind: str,
+    flops: int = 0,
+    read: int = 0,
+    written: int = 0,
+    sources: tuple[tuple[int, int], ...] = (),
+    known: bool = True,
+    name: str | None = None,
+    **dims: int,
+) -> Operator:
+    """An operator by its numbers."""
+    macs = flops // 2
+    return Operator(
+        name or kind, kind, "m", macs, flops, read, written, 0, tuple(sources), tuple(dims.items()), known
+    )
+
+
+def product(
+    rows: int, columns: int, inner: int, batch: int = 1, kind: str = "gemm", width: int = 2
+) -> Operator:
+    """A matrix product with the traffic of its three matrices."""
+    flops = 2 * batch * rows * columns * inner
+    read, written = width * batch * (rows * inner + inner * columns), width * batch * rows * columns
+    return operator(kind, flops, read, written, batch=batch, rows=rows, columns=columns, inner=inner)
+
+
+def traced(*operators: Operator) -> Trace:
+    """A trace of operators."""
+    return Trace(operators, 7, 0, 11, 0, 1, "fp16")
