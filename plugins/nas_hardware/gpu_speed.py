@@ -19,8 +19,8 @@ numbers at a time reach twice the peak (P100), matrix units four times and more.
 SUSTAINED_EXPONENT = 0.5
 """How far the clock falls towards the base clock under load: peak · (base / boost) to this power."""
 CONSUMER_CLOCK = 1.1
-"""The clock of consumer cards under load as a share of the boost clock of their specification: a typical clock,
-which the coolers of such cards let them exceed, where that of data centre cards is the highest."""
+"""The clock of consumer cards under load as a share of the boost clock of their specification: a typical
+clock, which their coolers let them exceed, where that of data centre cards is the highest."""
 
 
 @dataclass(frozen=True)

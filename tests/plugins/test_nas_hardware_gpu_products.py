@@ -1,0 +1,196 @@
+"""Matrix products on GPUs: closed forms at both ends, waves of tiles, split inner sizes, growth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hardware_cases import constants, speed
+
+from nas_hardware.gpu_products import SHARPNESS, TILES, Products, products_ms
+
+TENSOR = constants().tensor
+
+
+def taken(rows=1, columns=1, inner=1, batch=1, moved=0.0, on=None, by=TENSOR):
+    """The milliseconds of products; without traffic to memory where `moved` is not given."""
+    sizes = np.broadcast_arrays(*(np.asarray(n, dtype=np.float64) for n in (batch, rows, columns, inner, moved)))
+    return products_ms(Products(*(np.atleast_1d(size) for size in sizes)), on or speed(), by)
+
+
+def traffic(batch, rows, columns, inner):
+    return 2.0 * batch * (rows * inner + inner * columns + rows * columns)
+
+
+def test_a_large_product_runs_at_its_share_of_the_peak():
+    (found,) = taken(40960, 40960, 4096)
+    flops = 2 * 40960**2 * 4096
+    assert found == pytest.approx(flops / (100e9 * TENSOR.compute_share), rel=0.03)
+
+
+def test_a_peak_that_is_not_sustained_is_not_reached():
+    large, throttled = taken(40960, 40960, 4096), taken(40960, 40960, 4096, on=speed(sustained=0.8))
+    assert throttled == pytest.approx(large / 0.8, rel=0.01)
+
+
+def test_a_product_that_streams_takes_its_share_of_the_bandwidth():
+    moved = 2.0 * 8_000_000_000
+    (found,) = taken(16, 1_000_000, 8, moved=moved)
+    begin = TENSOR.begin_cycles / 1e6
+    rest = 1 - TENSOR.resident_share * 10e6 / moved
+    assert found - begin == pytest.approx(moved * rest / (1e9 * TENSOR.memory_share), rel=0.01)
+
+
+def test_what_fits_into_the_cache_comes_faster():
+    small = replace(TENSOR, begin_cycles=0.0)
+    times = [float(taken(2048, 2048, 1, moved=5e5, by=small, on=speed(cache=cache))[0]) for cache in (1e5, 1e8)]
+    assert times[1] < times[0]
+
+
+def test_the_smallest_product_begins_and_takes_one_step():
+    """One block of the smallest tile takes a step's latency, its arithmetic and its operands."""
+    (found,) = taken()
+    latency = TENSOR.step_cycles / 1e6
+    begin = TENSOR.begin_cycles / 1e6
+    assert begin + latency < found < begin + 1.2 * latency
+
+
+def test_one_more_tile_than_multiprocessors_costs_another_wave():
+    """Tiles of 256 × 128 are the largest: with few of them, each wave is whole."""
+    only_compute = replace(TENSOR, begin_cycles=0.0, step_cycles=0.0, cache_bytes=1e9, tile_loss=4.0)
+    one, two = (float(taken(256 * tiles, 128, 4096, by=only_compute)[0]) for tiles in (100, 101))
+    wave = 100 * 2 * 256 * 128 * 4096 / (100e9 * TENSOR.compute_share)
+    assert one == pytest.approx(wave, rel=0.01)
+    assert two > 1.3 * one
+    half = float(taken(256 * 50, 128, 4096, by=only_compute)[0])
+    assert half == pytest.approx(one, rel=0.01)
+
+
+def test_many_waves_have_an_average_tail():
+    only_compute = replace(TENSOR, begin_cycles=0.0, step_cycles=0.0, cache_bytes=1e9, tile_loss=4.0)
+    rows = 256 * np.array([2000, 2001, 2100])
+    times = taken(rows, 128, 4096, by=only_compute)
+    assert times[1] / times[0] == pytest.approx(2001 / 2000, rel=1e-3)
+    assert times[2] / times[0] == pytest.approx(21 / 20, rel=1e-3)
+
+
+def test_splits_help_long_inner_sizes_alone():
+    """A small output with a long inner size: one block would walk 2048 steps."""
+    (long,) = taken(64, 64, 65536)
+    walked = 2048 * TENSOR.step_cycles / 1e6
+    assert long < walked / 8
+    assert taken(64, 64, 32)[0] > TENSOR.step_cycles / 1e6 + TENSOR.begin_cycles / 1e6
+    unsplit = replace(TENSOR, split_cycles=1e9)
+    assert taken(64, 64, 65536, by=unsplit)[0] >= walked
+    assert taken(64, 64, 32, by=unsplit) == pytest.approx(taken(64, 64, 32), rel=1e-9)
+
+
+def test_few_blocks_do_not_reach_the_bandwidth():
+    moved = 1e7
+    few, many = taken(16, 64, 1, moved=moved)[0], taken(16, 64 * 200, 1, moved=moved)[0]
+    assert few > 2 * many
+    all_of_it = replace(TENSOR, few_blocks_share=1.0)
+    assert taken(16, 64, 1, moved=moved, by=all_of_it)[0] < few
+
+
+def test_smaller_tiles_lose_arithmetic():
+    """On units that need large tiles, a narrow product takes longer for each FLOP than a square one."""
+    narrow, square = taken(2**20, 32, 4096)[0] / 32, taken(2**16, 512, 4096)[0] / 32
+    assert narrow > square
+    indifferent = replace(TENSOR, tile_loss=0.0, cache_bytes=1e9, step_cycles=0.0)
+    narrow, square = (taken(r, c, 4096, by=indifferent)[0] for r, c in ((2**20, 32), (2**16, 512)))
+    assert narrow == pytest.approx(square, rel=0.02)
+
+
+def test_a_batch_is_so_many_tiles():
+    """Products of whole tiles: it does not matter whether rows or the batch hold them."""
+    one = taken(256 * 500, 128, 1024)
+    assert taken(256, 128, 1024, batch=500) == pytest.approx(one)
+    assert (taken(257, 128, 1024, batch=500) > 1.1 * one).all()
+
+
+def test_the_slowest_resource_decides_sharply():
+    """Never less than any resource alone, at most the fourth root of four above the slowest."""
+    sizes = (4096, 4096, 4096)
+    moved = 1e9
+    whole = float(taken(*sizes, moved=moved)[0])
+    alone = max(float(taken(*sizes)[0]), float(taken(*sizes, moved=moved, on=speed(matrix=1e15))[0]))
+    assert alone <= whole <= alone * 2 ** (1 / SHARPNESS) * 1.01
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[np.ndarray]:
+    rng = np.random.default_rng(7)
+    return [np.round(np.exp(rng.uniform(0, np.log(most), 2000))) for most in (64, 20000, 4096, 4096)]
+
+
+DEVICES = {"half": speed(), "single": speed(matrix=10e9, tensor=False, width=4), "small": speed(units=8.0)}
+
+
+@pytest.mark.parametrize("on", DEVICES.values(), ids=DEVICES)
+@pytest.mark.parametrize("place", range(4), ids=["batch", "rows", "columns", "inner"])
+def test_more_work_is_never_cheaper(drawn, on, place):
+    """Twice as much never takes less; a few more never a tenth less, though more blocks stream faster."""
+    def time(sizes):
+        batch, rows, columns, inner = sizes
+        return taken(rows, columns, inner, batch, traffic(*sizes), on=on)
+
+    before = time(drawn)
+    for grown, least in ((drawn[place] * 2, 1 - 1e-9), (drawn[place] + 1, 0.9)):
+        sizes = [grown if index == place else size for index, size in enumerate(drawn)]
+        assert (time(sizes) >= before * least).all()
+
+
+@pytest.mark.parametrize("place", range(4), ids=["batch", "rows", "columns", "inner"])
+def test_more_arithmetic_at_the_same_traffic_is_never_cheaper(drawn, place):
+    """Without traffic to memory there is nothing that more blocks could make faster."""
+    before = taken(drawn[1], drawn[2], drawn[3], drawn[0])
+    sizes = [size + (index == place) for index, size in enumerate(drawn)]
+    assert (taken(sizes[1], sizes[2], sizes[3], sizes[0]) >= before * (1 - 1e-9)).all()
+
+
+def test_more_traffic_is_never_cheaper(drawn):
+    batch, rows, columns, inner = drawn
+    times = [taken(rows, columns, inner, batch, moved) for moved in (0.0, 1e3, 1e6, 2e6, 1e8)]
+    assert all((less <= more).all() for less, more in zip(times, times[1:], strict=False))
+
+
+@pytest.mark.parametrize("name", ["matrix", "bandwidth", "cache", "clock", "sustained"])
+def test_a_faster_device_is_never_slower(drawn, name):
+    batch, rows, columns, inner = drawn
+    moved = traffic(*drawn)
+    before = taken(rows, columns, inner, batch, moved)
+    faster = speed(**{name: 2 * getattr(speed(), name)})
+    after = taken(rows, columns, inner, batch, moved, on=faster)
+    assert (after <= before * (1 + 1e-9)).all()
+    assert after.sum() < before.sum()
+
+
+def test_twice_the_multiprocessors_and_peak_are_never_slower(drawn):
+    batch, rows, columns, inner = drawn
+    moved = traffic(*drawn)
+    after = taken(rows, columns, inner, batch, moved, on=speed(units=200.0, matrix=200e9))
+    assert (after <= taken(rows, columns, inner, batch, moved) * (1 + 1e-9)).all()
+
+
+def test_nothing_is_faster_than_light(drawn):
+    batch, rows, columns, inner = drawn
+    light = 2 * batch * rows * columns * inner / (100e9 * TENSOR.compute_share)
+    assert (taken(rows, columns, inner, batch, traffic(*drawn)) >= light * (1 - 1e-9)).all()
+
+
+def test_each_product_is_priced_by_itself(drawn):
+    together = taken(*(size[:20] for size in (drawn[1], drawn[2], drawn[3], drawn[0])))
+    for index in range(20):
+        alone = taken(*(size[index] for size in (drawn[1], drawn[2], drawn[3], drawn[0])))
+        assert alone == pytest.approx(together[index])
+
+
+def test_no_products_take_no_time():
+    assert taken(np.zeros(0), np.zeros(0), np.zeros(0)).shape == (0,)
+
+
+def test_tiles_are_multiples_of_what_units_multiply():
+    assert all(height % 16 == width % 16 == 0 for height, width in TILES)
+    assert len(set(TILES)) == len(TILES)

@@ -1,0 +1,114 @@
+"""The figures of GPUs that kernels depend on, and what stands in for those a datasheet leaves out."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+from hardware_cases import device
+
+from nas.costs import resolve_target
+from nas.costs.calibration import Calibration
+from nas.costs.target import Figure
+from nas_hardware import assumptions
+from nas_hardware.catalogue import shipped_targets
+from nas_hardware.gpu_speed import GpuSpeed, gpu_speed
+from nas_hardware.kernels import GPU_CLASSES
+
+
+def test_figures_in_their_units():
+    found = gpu_speed(device())
+    assert found.matrix == 100e9
+    assert found.vector == 10e9
+    assert found.bandwidth == 1e9
+    assert found.cache == 10e6
+    assert (found.units, found.clock, found.launch) == (100, 1e6, 0.002)
+
+
+@pytest.mark.parametrize(
+    ("precision", "matrix", "width", "tensor"),
+    [
+        ("fp32", 10e9, 4, False),
+        ("tf32", 50e9, 4, True),
+        ("fp16", 100e9, 2, True),
+        ("bf16", 100e9, 2, True),
+        ("amp-fp16", 100e9, 2, True),
+        ("int8", 200e9, 1, True),
+    ],
+)
+def test_the_precision_picks_peak_width_and_units(precision, matrix, width, tensor):
+    found = gpu_speed(device(precision=precision))
+    assert (found.matrix, found.width, found.tensor) == (matrix, width, tensor)
+    assert found.vector == 10e9
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "tensor"),
+    [
+        ("p100", "fp16", False),
+        ("p100", "fp32", False),
+        ("1080ti", "fp16", False),
+        ("p4", "int8", False),
+        ("jetson-nano", "fp16", False),
+        ("v100", "fp16", True),
+        ("v100", "fp32", False),
+        ("t4", "fp16", True),
+        ("rtx3090", "amp-fp16", True),
+        ("rtx3090", "tf32", True),
+        ("rtx4090", "fp16", True),
+        ("h100", "bf16", True),
+        ("mi300x", "fp16", True),
+    ],
+)
+def test_which_gpus_have_matrix_units(name, precision, tensor):
+    """Consumer cards reach only twice their fp32 peak with theirs, as P100 does without."""
+    assert gpu_speed(replace(resolve_target(name), precision=precision)).tensor == tensor
+
+
+def test_a_higher_fp32_peak_does_not_take_matrix_units_away():
+    for vector in (10.0, 20.0, 80.0, 300.0):
+        assert gpu_speed(device(fp32_tflops=vector)).tensor
+
+
+def test_missing_figures_are_assumed():
+    bare = device(
+        units=0, cache_mb=0, clock_mhz=0, base_clock_mhz=0, launch_floor_us=0, fp32_tflops=0, device_class="ws-gpu"
+    )
+    found = gpu_speed(bare)
+    assert found.units == assumptions.GPU_UNITS
+    assert found.cache == assumptions.GPU_CACHE_MB * 1e6
+    assert found.clock == assumptions.GPU_CLOCK_MHZ * 1e3
+    assert found.launch == assumptions.LAUNCH_FLOOR_US / 1e3
+    assert found.vector == pytest.approx(found.matrix * assumptions.VECTOR_SHARE)
+    with_base = replace(bare.device, figures={**bare.figures, "base_clock_mhz": Figure(1200.0, "test")})
+    assumed = assumptions.GPU_CLOCK_MHZ * assumptions.BASE_CLOCK_SHARE
+    assert assumed == 1200
+    assert gpu_speed(replace(bare, device=with_base)) == found
+
+
+@pytest.mark.parametrize("device_class", ["dc-gpu", "ws-gpu", "edge-gpu"])
+def test_the_clock_falls_under_load_where_the_base_clock_is_lower(device_class):
+    shares = [
+        gpu_speed(device(device_class=device_class, base_clock_mhz=base)).sustained
+        for base in (250.0, 500.0, 900.0, 1000.0, 1200.0)
+    ]
+    assert all(less < more for less, more in zip(shares[:3], shares[1:4], strict=True))
+    assert shares[3] == shares[4] == 1
+    assert shares[0] > 0.25
+
+
+def test_figures_that_were_measured_take_the_place_of_the_datasheet():
+    measured = Calibration("T2", "utilisation", "test", figures={"memory_bandwidth_gbs": Figure(800.0, "test")})
+    assert gpu_speed(device(calibration=measured)).bandwidth == 0.8e9
+
+
+@pytest.mark.parametrize(
+    "target",
+    [target for target in shipped_targets() if target.device.device_class in GPU_CLASSES],
+    ids=lambda target: target.name,
+)
+def test_every_shipped_gpu_has_a_speed(target):
+    found = gpu_speed(target)
+    numbers = [getattr(found, field.name) for field in fields(GpuSpeed)]
+    assert all(number > 0 for number in numbers if not isinstance(number, bool))
+    assert 0.5 < found.sustained < 1.5
