@@ -110,7 +110,8 @@ def _shown(predicted: np.ndarray, networks: Networks) -> str:
 
 
 def _interval_rows(predicted: np.ndarray, networks: Networks) -> Iterator[Row]:
-    low, high = intervals.NVIDIA
+    target = rtx3090()
+    low, high = intervals.MEASURED_PROFILES[target.device.name, target.runtime, target.precision]
     ratio = networks.milliseconds / predicted
     inside = ((ratio >= low) & (ratio <= high)).mean()
     worst = sorted(set(networks.families))

@@ -94,7 +94,13 @@ def _sources() -> Sequence[dict[str, str]]:
             "date": date,
         },
         {
-            "what": "memory_share, vector_share",
+            "what": "plain_memory_share of batch_norm, plain_vector_share of depthwise kernels",
+            "from": "FBNet latencies of HELP (arXiv:2106.08630) on five GPUs, eager fp32: rounded by hand, by "
+            "the order of networks",
+            "date": date,
+        },
+        {
+            "what": "memory_share, vector_share, plain_memory_share, plain_vector_share",
             "from": "memory_share of norm and softmax: the fp32 kernels above; the others, and vector_share: "
             "assumptions about well-tuned kernels",
             "date": date,

@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING
 
 from nas._lazy import lazy_exports
-from nas.costs.calibration import Calibration
 from nas.costs.cost import COST_NAMES, Cost, OperatorCost
 from nas.costs.model import CostModel
 from nas.costs.operator_rule import OperatorRule
 from nas.costs.target import Device, Figure, Target
 
 if TYPE_CHECKING:
+    from nas.costs.calibration import Calibration
     from nas.costs.columns import CostColumns
     from nas.costs.estimation import estimate, estimate_architecture
     from nas.costs.modules import load_module
@@ -45,6 +45,7 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
+        "Calibration": "nas.costs.calibration",
         "CostColumns": "nas.costs.columns",
         "CostTable": "nas.costs.table",
         "Operator": "nas.costs.operators",

@@ -32,15 +32,15 @@ def estimate(
     runtime: str | None = None,
     layout: str | None = None,
     model: str = DEFAULT_MODEL,
-    fused: bool = True,
+    fused: bool | None = None,
     registry: Registry | None = None,
 ) -> Cost:
     """What any torch module takes on a target, for inputs of (batch size, *input_shape).
 
     `target` is a name, an alias, a target file or a Target; what is not None replaces that part of its
     profile. With `fused` the deployed form is priced: norms folded, re-parameterised blocks merged; `params`
-    stay those of the module as given. The module is not changed and may live on any device. Raises CostError
-    where it cannot run.
+    stay those of the module as given. By default it is, but in eager mode, which runs a module as it is. The
+    module is not changed and may live on any device. Raises CostError where it cannot run.
 
     >>> import torch
     >>> estimate(torch.nn.Linear(8, 4), (8,), target="a100").macs
@@ -53,7 +53,7 @@ def estimate(
     resolved = resolve_target(
         target, registry, precision=precision, batch_size=batch_size, runtime=runtime, layout=layout
     )
-    find = trace_deployed if fused else trace
+    find = trace_deployed if fused or (fused is None and resolved.runtime != "eager") else trace
     found = find(module, input_shape, resolved.batch_size, resolved.precision)
     return registry.cost_models[model].price(found, resolved, registry.cost_models.provider(model))
 

@@ -29,7 +29,7 @@ class Device:
 
     `figures` maps a key to a Figure: ``fp32_tflops``, ``tf32_tflops``, ``fp16_tflops``, ``bf16_tflops``,
     ``int8_tops``, ``memory_bandwidth_gbs``, ``cache_mb``, ``memory_gb``, ``units``, ``clock_mhz``,
-    ``tdp_w``, ``idle_w``, ``launch_floor_us``, ``eager_operator_us``,
+    ``base_clock_mhz``, ``tdp_w``, ``idle_w``, ``launch_floor_us``, ``eager_operator_us``,
     ``eager_norm_channel_us``. Peaks are dense, fp32-accumulate.
     """
 

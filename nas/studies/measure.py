@@ -65,7 +65,7 @@ def measure_module(
     from nas.blocks import fuse
     from nas.costs import estimate
 
-    predicted = estimate(module, shape, target, model=model, registry=registry)
+    predicted = estimate(module, shape, target, model=model, fused=True, registry=registry)
     shapes = [(target.batch_size, *shape)]
     return _compared(name, fuse(module.eval()), shapes, target, predicted, seconds)
 

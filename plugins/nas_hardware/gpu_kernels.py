@@ -38,8 +38,10 @@ WALKERS = 512
 @dataclass(frozen=True)
 class GpuConstants:
     """The fitted constants: of matrix products on tensor and on vector units, and by class, of shape
-    (CLASSES,), the share of the bandwidth, the share of the vector units, and the factor; `walk_step_us` is
-    one step of a walk."""
+    (CLASSES,), the share of the bandwidth, the share of the vector units, and the factor; the plain shares
+    are those in precisions without matrix units, where no factor is known. `walk_step_us` is one step of a
+    walk.
+    """
 
     tensor: ProductConstants
     vector: ProductConstants
@@ -47,12 +49,14 @@ class GpuConstants:
     vector_share: Column
     factor: Column
     walk_step_us: float
+    plain_memory_share: Column
+    plain_vector_share: Column
 
 
 def kernels_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
     """The milliseconds of each kernel, of shape (n,), without its launch."""
-    found: Column = model_ms(work, speed, constants) * constants.factor[work.classes]
-    return found
+    found = model_ms(work, speed, constants)
+    return found * constants.factor[work.classes] if speed.tensor else found
 
 
 def model_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
@@ -69,8 +73,11 @@ def model_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
 def _streams_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
     """Kernels that stream: the longest of their traffic, their arithmetic on the vector units, and their
     walks."""
-    memory = work.moved / (speed.bandwidth * constants.memory_share[work.classes])
-    vector = speed.vector * speed.sustained * constants.vector_share[work.classes]
+    memory_share, vector_share = constants.memory_share, constants.vector_share
+    if not speed.tensor:
+        memory_share, vector_share = constants.plain_memory_share, constants.plain_vector_share
+    memory = work.moved / (speed.bandwidth * memory_share[work.classes])
+    vector = speed.vector * speed.sustained * vector_share[work.classes]
     found: Column = np.maximum(memory, work["flops"] / vector)
     walks = work.is_of("resample") & (work["planar"] > 0) & (work["flops"] > 0)
     if walks.any():
@@ -95,6 +102,8 @@ def read_constants(content: Mapping[str, Any]) -> GpuConstants:
         vector_share=_by_class(content["vector_share"]),
         factor=_by_class(content["factor"]),
         walk_step_us=content["walk_step_us"],
+        plain_memory_share=_by_class(content["plain_memory_share"]),
+        plain_vector_share=_by_class(content["plain_vector_share"]),
     )
 
 

@@ -36,7 +36,7 @@ def text_of(cli: Cli, *words: str) -> str:
 def test_the_space_and_its_costs(cli: Cli, tmp_path: Path) -> None:
     text = text_of(cli, *PROFILE)
     assert text.startswith("tiny: 1,056 architectures, 14 decisions; looked at 120 random ones\n")
-    assert "a100: a100-sxm4-80gb/compiled/fp16/b1/nchw, predicted by roofline" in text
+    assert "a100: a100-sxm4-80gb/compiled/fp16/b1/nchw, predicted by utilisation" in text
     assert re.search(r"latency on a100 \(T0\) +0\.\d+ ms +0\.\d+ ms +0\.\d+ ms", text)
     assert re.search(r"params +[\d.]+ k +[\d.]+ k +[\d.]+ k", text)
     assert "constraint" not in text

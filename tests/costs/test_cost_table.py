@@ -12,7 +12,7 @@ import torch
 from nas.blocks import build
 from nas.costs import CostModel, CostTable, Target, estimate, estimate_architecture, resolve_target
 from nas.costs.columns import COLUMN_NAMES
-from nas.costs.cost import Cost
+from nas.costs.cost import DEFAULT_MODEL, Cost
 from nas.costs.operators import Trace
 from nas.errors import CostError, SpaceError, UnknownNameError
 from nas.plugins import Names, Plugin, Registry, default_registry
@@ -147,7 +147,7 @@ def test_costs_say_where_they_come_from(table, tiny):
     cost = table.cost(tiny.sample(np.random.default_rng(6)), "pixel6")
     assert cost.target == "google-tensor-g1-cpu/tflite/fp32/b1/nhwc"
     assert (cost.kind, cost.tier, cost.operators) == ("predicted", "T0", ())
-    assert cost.model.startswith("roofline")
+    assert cost.model.startswith(DEFAULT_MODEL)
     assert 0 < cost.low_ms < cost.latency_ms < cost.high_ms
     assert all(isinstance(value, int) for value in (cost.params, cost.macs, cost.peak_memory_bytes))
 

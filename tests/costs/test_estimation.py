@@ -51,6 +51,16 @@ def test_the_deployed_form_is_priced():
     assert module[0][1].training
 
 
+def test_eager_mode_runs_a_module_as_it_is():
+    module = nn.Sequential(conv_norm(3, 8, 3), nn.ReLU())
+    eager = estimate(module, (3, 16, 16), "rtx3090", runtime="eager")
+    assert [operator.kind for operator in eager.operators] == ["conv", "norm", "pointwise"]
+    assert eager == estimate(module, (3, 16, 16), "rtx3090", runtime="eager", fused=False)
+    deployed = estimate(module, (3, 16, 16), "rtx3090", runtime="eager", fused=True)
+    assert [operator.kind for operator in deployed.operators] == ["conv", "pointwise"]
+    assert deployed.latency_ms < eager.latency_ms
+
+
 def test_a_block_that_merges_its_branches_is_priced_merged():
     class Branches(nn.Module):
         def __init__(self):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
 from nas.costs import Device, Figure, Operator, Target, Trace
-from nas_hardware.gpu_kernels import GpuConstants, read_constants
+from nas_hardware.gpu_kernels import FITTED, GpuConstants, read_constants
 from nas_hardware.gpu_speed import GpuSpeed
 
 
@@ -83,12 +84,15 @@ PRODUCTS = {
     "tile_loss": 1.0,
     "resident_share": 0.1,
     "few_blocks_share": 0.3,
+    "split_cycles": 600.0,
 }
-CONTENT = {
+CONTENT: dict[str, Any] = {
     "tensor_products": PRODUCTS,
     "vector_products": {**PRODUCTS, "compute_share": 0.9, "begin_cycles": 1000.0},
     "memory_share": {"other": 0.8, "norm": 0.5},
     "vector_share": {"other": 0.5, "depthwise_3": 0.25},
+    "plain_memory_share": {"other": 0.7, "norm": 0.4},
+    "plain_vector_share": {"other": 0.5, "depthwise_3": 0.05},
     "factor": {"other": 1.0},
     "walk_step_us": 0.2,
 }
@@ -96,8 +100,10 @@ CONTENT = {
 
 
 def constants(**changes: Any) -> GpuConstants:
-    """The round constants."""
-    return read_constants({**CONTENT, **changes})
+    """The round constants, and those that ship for what is not among them."""
+    shipped = json.loads(FITTED.read_text(encoding="utf-8"))
+    products = {name: {**shipped[name], **CONTENT[name]} for name in ("tensor_products", "vector_products")}
+    return read_constants({**shipped, **CONTENT, **products, **changes})
 
 
 def operator(

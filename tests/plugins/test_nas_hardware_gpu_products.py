@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ TENSOR = constants().tensor
 
 def taken(rows=1, columns=1, inner=1, batch=1, moved=0.0, on=None, by=TENSOR):
     """The milliseconds of products; without traffic to memory where `moved` is not given."""
-    sizes = np.broadcast_arrays(*(np.asarray(n, dtype=np.float64) for n in (batch, rows, columns, inner, moved)))
+    sizes = np.broadcast_arrays(
+        *(np.asarray(n, dtype=np.float64) for n in (batch, rows, columns, inner, moved))
+    )
     return products_ms(Products(*(np.atleast_1d(size) for size in sizes)), on or speed(), by)
 
 
@@ -44,27 +47,26 @@ def test_a_product_that_streams_takes_its_share_of_the_bandwidth():
 
 def test_what_fits_into_the_cache_comes_faster():
     small = replace(TENSOR, begin_cycles=0.0)
-    times = [float(taken(2048, 2048, 1, moved=5e5, by=small, on=speed(cache=cache))[0]) for cache in (1e5, 1e8)]
+    times = [
+        float(taken(2048, 2048, 1, moved=5e5, by=small, on=speed(cache=cache))[0]) for cache in (1e5, 1e8)
+    ]
     assert times[1] < times[0]
 
 
 def test_the_smallest_product_begins_and_takes_one_step():
-    """One block of the smallest tile takes a step's latency, its arithmetic and its operands."""
-    (found,) = taken()
+    """One block of 32 × 32, at a quarter of the share of large tiles, and the latency of its only step."""
+    arithmetic = 2 * 32 * 32 * 32 / (1e9 * TENSOR.compute_share / 4)
     latency = TENSOR.step_cycles / 1e6
-    begin = TENSOR.begin_cycles / 1e6
-    assert begin + latency < found < begin + 1.2 * latency
+    expected = TENSOR.begin_cycles / 1e6 + (arithmetic**SHARPNESS + latency**SHARPNESS) ** (1 / SHARPNESS)
+    assert taken() == pytest.approx([expected], rel=1e-3)
 
 
 def test_one_more_tile_than_multiprocessors_costs_another_wave():
-    """Tiles of 256 × 128 are the largest: with few of them, each wave is whole."""
-    only_compute = replace(TENSOR, begin_cycles=0.0, step_cycles=0.0, cache_bytes=1e9, tile_loss=4.0)
-    one, two = (float(taken(256 * tiles, 128, 4096, by=only_compute)[0]) for tiles in (100, 101))
-    wave = 100 * 2 * 256 * 128 * 4096 / (100e9 * TENSOR.compute_share)
-    assert one == pytest.approx(wave, rel=0.01)
-    assert two > 1.3 * one
-    half = float(taken(256 * 50, 128, 4096, by=only_compute)[0])
-    assert half == pytest.approx(one, rel=0.01)
+    """On 100 multiprocessors, tiles of 128 × 128; inner sizes of one step cannot be split."""
+    only_compute = replace(TENSOR, begin_cycles=0.0, step_cycles=0.0, cache_bytes=1e9, tile_loss=8.0)
+    tiles = 128 * np.array([99, 100, 101, 200, 201, 300])
+    wave = 2 * 128 * 128 * 32 / (1e9 * TENSOR.compute_share)
+    assert taken(tiles, 128, 32, by=only_compute) == pytest.approx(np.array([1, 1, 2, 2, 3, 3]) * wave)
 
 
 def test_many_waves_have_an_average_tail():
@@ -77,19 +79,20 @@ def test_many_waves_have_an_average_tail():
 
 def test_splits_help_long_inner_sizes_alone():
     """A small output with a long inner size: one block would walk 2048 steps."""
-    (long,) = taken(64, 64, 65536)
+    on = speed(matrix=1e15)
+    (long,) = taken(64, 64, 65536, on=on)
     walked = 2048 * TENSOR.step_cycles / 1e6
     assert long < walked / 8
     assert taken(64, 64, 32)[0] > TENSOR.step_cycles / 1e6 + TENSOR.begin_cycles / 1e6
     unsplit = replace(TENSOR, split_cycles=1e9)
-    assert taken(64, 64, 65536, by=unsplit)[0] >= walked
+    assert taken(64, 64, 65536, on=on, by=unsplit)[0] >= walked
     assert taken(64, 64, 32, by=unsplit) == pytest.approx(taken(64, 64, 32), rel=1e-9)
 
 
 def test_few_blocks_do_not_reach_the_bandwidth():
     moved = 1e7
     few, many = taken(16, 64, 1, moved=moved)[0], taken(16, 64 * 200, 1, moved=moved)[0]
-    assert few > 2 * many
+    assert few > 1.5 * many
     all_of_it = replace(TENSOR, few_blocks_share=1.0)
     assert taken(16, 64, 1, moved=moved, by=all_of_it)[0] < few
 
@@ -131,15 +134,16 @@ DEVICES = {"half": speed(), "single": speed(matrix=10e9, tensor=False, width=4),
 @pytest.mark.parametrize("on", DEVICES.values(), ids=DEVICES)
 @pytest.mark.parametrize("place", range(4), ids=["batch", "rows", "columns", "inner"])
 def test_more_work_is_never_cheaper(drawn, on, place):
-    """Twice as much never takes less; a few more never a tenth less, though more blocks stream faster."""
+    """Up to what is won where more blocks stream faster: one row more may begin a second row of blocks."""
+
     def time(sizes):
         batch, rows, columns, inner = sizes
         return taken(rows, columns, inner, batch, traffic(*sizes), on=on)
 
     before = time(drawn)
-    for grown, least in ((drawn[place] * 2, 1 - 1e-9), (drawn[place] + 1, 0.9)):
+    for grown, least in ((drawn[place] * 4, 1.0), (drawn[place] * 2, 0.97), (drawn[place] + 1, 0.9)):
         sizes = [grown if index == place else size for index, size in enumerate(drawn)]
-        assert (time(sizes) >= before * least).all()
+        assert (time(sizes) >= before * least * (1 - 1e-9)).all()
 
 
 @pytest.mark.parametrize("place", range(4), ids=["batch", "rows", "columns", "inner"])
@@ -153,7 +157,7 @@ def test_more_arithmetic_at_the_same_traffic_is_never_cheaper(drawn, place):
 def test_more_traffic_is_never_cheaper(drawn):
     batch, rows, columns, inner = drawn
     times = [taken(rows, columns, inner, batch, moved) for moved in (0.0, 1e3, 1e6, 2e6, 1e8)]
-    assert all((less <= more).all() for less, more in zip(times, times[1:], strict=False))
+    assert all((less <= more).all() for less, more in pairwise(times))
 
 
 @pytest.mark.parametrize("name", ["matrix", "bandwidth", "cache", "clock", "sustained"])
@@ -167,10 +171,10 @@ def test_a_faster_device_is_never_slower(drawn, name):
     assert after.sum() < before.sum()
 
 
-def test_twice_the_multiprocessors_and_peak_are_never_slower(drawn):
+def test_twice_the_device_is_never_slower(drawn):
     batch, rows, columns, inner = drawn
     moved = traffic(*drawn)
-    after = taken(rows, columns, inner, batch, moved, on=speed(units=200.0, matrix=200e9))
+    after = taken(rows, columns, inner, batch, moved, on=speed(units=200.0, matrix=200e9, bandwidth=2e9))
     assert (after <= taken(rows, columns, inner, batch, moved) * (1 + 1e-9)).all()
 
 

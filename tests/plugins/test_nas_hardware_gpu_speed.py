@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from itertools import pairwise
 
 import pytest
 from hardware_cases import device
@@ -72,7 +73,13 @@ def test_a_higher_fp32_peak_does_not_take_matrix_units_away():
 
 def test_missing_figures_are_assumed():
     bare = device(
-        units=0, cache_mb=0, clock_mhz=0, base_clock_mhz=0, launch_floor_us=0, fp32_tflops=0, device_class="ws-gpu"
+        units=0,
+        cache_mb=0,
+        clock_mhz=0,
+        base_clock_mhz=0,
+        launch_floor_us=0,
+        fp32_tflops=0,
+        device_class="ws-gpu",
     )
     found = gpu_speed(bare)
     assert found.units == assumptions.GPU_UNITS
@@ -92,13 +99,15 @@ def test_the_clock_falls_under_load_where_the_base_clock_is_lower(device_class):
         gpu_speed(device(device_class=device_class, base_clock_mhz=base)).sustained
         for base in (250.0, 500.0, 900.0, 1000.0, 1200.0)
     ]
-    assert all(less < more for less, more in zip(shares[:3], shares[1:4], strict=True))
+    assert all(less < more for less, more in pairwise(shares[:4]))
     assert shares[3] == shares[4] == 1
     assert shares[0] > 0.25
 
 
 def test_figures_that_were_measured_take_the_place_of_the_datasheet():
-    measured = Calibration("T2", "utilisation", "test", figures={"memory_bandwidth_gbs": Figure(800.0, "test")})
+    measured = Calibration(
+        "T2", "utilisation", "test", figures={"memory_bandwidth_gbs": Figure(800.0, "test")}
+    )
     assert gpu_speed(device(calibration=measured)).bandwidth == 0.8e9
 
 

@@ -29,6 +29,7 @@ BOUNDS = {
     "units": (1, 400),
     "lanes_per_unit": (4, 500),
     "clock_mhz": (300, 5000),
+    "base_clock_mhz": (300, 5000),
     "tdp_w": (1, 1500),
     "idle_w": (0.1, 200),
     "memory_gb": (0.001, 600),
@@ -61,6 +62,8 @@ def test_every_file_is_valid_and_sourced(path: Path):
 def test_figures_fit_together(target):
     figures = {name: figure.value for name, figure in target.device.figures.items()}
     assert figures["idle_w"] < figures["tdp_w"]
+    if "base_clock_mhz" in figures:
+        assert figures["base_clock_mhz"] <= figures["clock_mhz"]
     assert {"memory_bandwidth_gbs", "launch_floor_us", PEAKS[target.precision]} <= set(figures)
     assert target.batch_size == 1
     if (
@@ -141,8 +144,9 @@ def test_listing_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def test_the_plugin_offers_one_model():
-    (model,) = nas_hardware.nas_cost_models()
-    assert model.name == "roofline"
-    assert model.description
-    assert default_registry().cost_models["roofline"] == model
+def test_the_plugin_offers_two_models():
+    models = {model.name: model for model in nas_hardware.nas_cost_models()}
+    assert set(models) == {"utilisation", "roofline"}
+    for name, model in models.items():
+        assert model.description
+        assert default_registry().cost_models[name] == model

@@ -111,7 +111,7 @@ def test_the_order_of_objectives_does_not_matter_but_the_direction_does() -> Non
         ({"data": "cifar10:x"}, "digits → cifar10:x"),
         ({"data_fingerprint": "cd"}, "digits changed"),
         ({"target_labels": ("a100/compiled",)}, "a100/eager → a100/compiled"),
-        ({"cost_model": "table"}, "roofline → table"),
+        ({"cost_model": "table"}, "utilisation → table"),
     ],
 )
 def test_what_is_not_the_same_quantity_is_refused(changes: dict[str, Any], said: str) -> None:

@@ -48,6 +48,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         objectives=("accuracy", "latency@pixel6"),
         constraints=("params<=5M",),
         searcher="random",
+        cost_model="roofline",
         trials=7,
         epochs=3,
         seed=5,
