@@ -95,8 +95,8 @@ def _sources() -> Sequence[dict[str, str]]:
         },
         {
             "what": "plain_memory_share of batch_norm, plain_vector_share of depthwise kernels",
-            "from": "FBNet latencies of HELP (arXiv:2106.08630) on five GPUs, eager fp32: rounded by hand, by "
-            "the order of networks",
+            "from": "FBNet latencies of HELP (arXiv:2106.08630), five GPUs in eager fp32: "
+            "rounded by hand, by the order of networks",
             "date": date,
         },
         {

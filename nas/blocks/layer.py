@@ -45,8 +45,12 @@ class InnerBlock:
     blocks: Mapping[str, Block]
 
     def __call__(self, signature: Signature, *, width: int | None = None, stride: int = 1) -> nn.Module:
-        """The module for this signature."""
-        return build_layer(Layer(self.use, width, stride), signature, self.blocks)
+        """The module for this signature; its shape is always checked: what is built around it may hide it."""
+        token = _checks.set(True)
+        try:
+            return build_layer(Layer(self.use, width, stride), signature, self.blocks)
+        finally:
+            _checks.reset(token)
 
 
 def build_layer(
