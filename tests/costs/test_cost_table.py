@@ -62,7 +62,7 @@ def figures(cost: Cost) -> dict[str, float]:
 FIGURES_OF_A_MODEL = ("latency", "latency_low", "latency_high", "energy")
 
 
-@pytest.mark.parametrize(("name", "count"), [("tiny", 8), ("mobile", 2), ("cell", 3), ("series", 2)])
+@pytest.mark.parametrize(("name", "count"), [("tiny", 8), ("mobile", 2), ("cell", 3), ("mixnet", 2)])
 def test_it_equals_the_estimate_of_the_architecture_and_of_the_built_network(registry, name, count):
     profiles = {"a100": "fp16", "t4": "amp-fp16", "coral": None}
     targets = [
@@ -91,7 +91,7 @@ def test_it_equals_the_estimate_of_the_architecture_and_of_the_built_network(reg
 
 def test_under_autocast_a_layer_costs_what_its_input_makes_it(registry):
     """The first convolution casts its input, weight and bias; the next one is given what is cast."""
-    space = load_space("hybrid", registry)
+    space = load_space("mobile", registry)
     target = resolve_target("a100", registry, precision="amp-fp16")
     vectors = space.sample_vectors(2, np.random.default_rng(1))
     operators = estimate_architecture(space.decode(vectors[0]), target, registry).operators

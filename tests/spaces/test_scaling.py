@@ -143,12 +143,12 @@ class TestStack:
 class TestBlocks:
     def test_group_sizes_follow_the_width_and_depthwise_stays(self) -> None:
         def grouped(size: int) -> Network:
-            layers = (Layer(use("grouped_separable", group_size=size), 64, slot="stages.0.layers.0"),)
+            layers = (Layer(use("conv_first", group_width=size), 64, slot="stages.0.layers.0"),)
             return Network(Signature("image", 64, (16, 16)), layers)
 
-        for size, expected in ((8, 16), (16, 32), (64, 64), (1, 1)):
+        for size, expected in ((8, 16), (16, 32), (1, 1)):
             found = scale_network(grouped(size), 4, BLOCKS, alpha=1, multiple=1)
-            assert dict(found.layers[0].block.knobs)["group_size"] == expected
+            assert dict(found.layers[0].block.knobs)["group_width"] == expected
 
     def test_cells_are_widened_and_repeated(self) -> None:
         edge = Edge(0, 1, Layer(use("conv_operation"), 16))

@@ -227,7 +227,10 @@ def test_work_misleads_and_bytes_tell() -> None:
         "depthwise": DepthwiseConv(LARGE, kernel=3),
         "pointwise": nn.Conv2d(96, 96, 1),
     }
-    costs = {name: estimate(m, LARGE.shape, "rtx3090", batch_size=128) for name, m in modules.items()}
+    costs = {
+        name: estimate(module, LARGE.shape, "rtx3090", batch_size=128, model="roofline")
+        for name, module in modules.items()
+    }
     assert {operator.bound for cost in costs.values() for operator in cost.operators} == {"memory"}
     assert costs["inception"].macs * 24 < costs["pointwise"].macs
     assert costs["inception"].macs * 2 < costs["depthwise"].macs
