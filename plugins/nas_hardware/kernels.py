@@ -40,8 +40,12 @@ class Kernels:
     start_ms: float
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def kernels_of(steps: Sequence[Step], target: Target) -> Kernels:
-    """The kernels of a network as a runtime executes it on a target."""
+    """The kernels of a network as a runtime executes it on a target.
+
+    Figures that are absurd give numbers that no cost can be, which whoever asked for it says.
+    """
     operators = [step.operator for step in steps]
     moved = np.array([step.bytes_moved for step in steps], dtype=np.float64)
     launch = _figure(target, "launch_floor_us", assumptions.LAUNCH_FLOOR_US) / 1e3
@@ -50,10 +54,7 @@ def kernels_of(steps: Sequence[Step], target: Target) -> Kernels:
     if whole or (on_cpu(target) and target.runtime == "eager"):  # dispatch is all that begins a kernel there
         launched[:] = 0.0
     if target.device.device_class in GPU_CLASSES:
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # absurd figures give what no cost can be, and say so
-            busy = kernels_ms(work_of(operators, moved.tolist()), gpu_speed(target), fitted_constants())
+        busy = kernels_ms(work_of(operators, moved.tolist()), gpu_speed(target), fitted_constants())
     elif on_cpu(target):
         busy = cpu_kernel_ms(operators, speed_of(target), moved, target.runtime)
     else:

@@ -10,13 +10,14 @@ kernels.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nas.costs.cost import Cost, OperatorCost
-from nas_hardware import intervals
-from nas_hardware.dispatch import combined_ms, dispatch_ms
+from nas_hardware import intervals, roofline
+from nas_hardware.dispatch import combined_ms, dispatch_ms, on_cpu
 from nas_hardware.energy import dynamic_energy_mj, energy_coefficients, energy_mj
 from nas_hardware.fusion import Step, executed
 from nas_hardware.kernels import Kernels, kernels_of
@@ -36,6 +37,8 @@ VERSION = "utilisation 1"
 def predict(trace: Trace, target: Target) -> Cost:
     """The cost of a traced module on a target; latency, interval and energy are sums over its operators."""
     calibration = _fitting(target)
+    if calibration is not None and on_cpu(target):
+        return _measured_cpu(trace, target, calibration)
     steps = executed(trace.operators, target.runtime)
     kernels = kernels_of(steps, target)
     busy = kernels.busy_ms
@@ -62,6 +65,12 @@ def predict(trace: Trace, target: Target) -> Cost:
         operators=_operator_costs(steps, times, busy, kernels),
         unknown_operators=trace.unknown_operators,
     )
+
+
+def _measured_cpu(trace: Trace, target: Target, calibration: Calibration) -> Cost:
+    """The cost on a CPU that was measured: its own kernels tell more than the shares of other CPUs."""
+    alone = replace(target, calibration=replace(calibration, model=roofline.NAME))
+    return replace(roofline.predict(trace, alone), model=VERSION)
 
 
 def _fitting(target: Target) -> Calibration | None:
