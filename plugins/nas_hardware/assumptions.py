@@ -35,8 +35,6 @@ MEMORY_UTILISATION: Mapping[str, float] = {
 """The share of the memory bandwidth that kernels reach."""
 OTHER_MEMORY_UTILISATION = 0.8
 
-MATRIX_KINDS = frozenset({"conv", "conv_grouped", "gemm", "bmm", "sdpa", "rnn"})
-"""What runs on the matrix units, at the peak of the precision; everything else runs at the fp32 peak."""
 VECTOR_SHARE = 1 / 16
 """The vector peak as a share of the matrix peak, on accelerators whose datasheet gives no fp32 peak."""
 

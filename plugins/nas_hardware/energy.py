@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas.costs.operators import Operator
+from nas.costs.speed import MATRIX_KINDS
 from nas.costs.target import Target
 from nas.costs.target_file import PEAKS
 from nas_hardware import assumptions
@@ -55,7 +56,7 @@ def energy_coefficients(target: Target) -> EnergyCoefficients:
 
 def dynamic_energy_mj(operator: Operator, bytes_moved: int, coefficients: EnergyCoefficients) -> float:
     """Millijoules above idle for the work of an operator that moves so many bytes; they add up."""
-    is_matrix = operator.kind in assumptions.MATRIX_KINDS
+    is_matrix = operator.kind in MATRIX_KINDS
     per_flop = coefficients.matrix_j if is_matrix else coefficients.vector_j
     return 1e3 * (per_flop * operator.flops + coefficients.byte_j * bytes_moved)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.costs.speed import speed_of
+from nas.costs.speed import MATRIX_KINDS, speed_of
 from nas_hardware import assumptions
 from nas_hardware.cpu import cpu_kernel_ms
 from nas_hardware.dispatch import on_cpu
@@ -92,7 +92,7 @@ def _assumed_ms(operators: Sequence[Operator], moved: Column, target: Target) ->
     memory_share = np.array(
         [assumptions.MEMORY_UTILISATION.get(o.kind, assumptions.OTHER_MEMORY_UTILISATION) for o in operators]
     )
-    peak = np.array([speed.matrix if o.kind in assumptions.MATRIX_KINDS else vector for o in operators])
+    peak = np.array([speed.matrix if o.kind in MATRIX_KINDS else vector for o in operators])
     flops = np.array([operator.flops for operator in operators], dtype=np.float64)
     found: Column = np.maximum(flops / (peak * compute_share), moved / (speed.bandwidth * memory_share))
     return found

@@ -21,6 +21,7 @@ import numpy as np
 from nas.costs.calibration import Calibration
 from nas.costs.cost import Cost, OperatorCost
 from nas.costs.operators import Operator, Trace
+from nas.costs.speed import MATRIX_KINDS
 from nas.costs.target import Target
 from nas.costs.target_file import PEAKS
 from nas_hardware import assumptions
@@ -95,7 +96,7 @@ def _fitting(target: Target) -> Calibration | None:
 
 def _time(step: Step, speed: _Speed, factor: float) -> _Time:
     operator = step.operator
-    peak = speed.matrix if operator.kind in assumptions.MATRIX_KINDS else speed.vector
+    peak = speed.matrix if operator.kind in MATRIX_KINDS else speed.vector
     compute_share, memory_share = _shares(operator, speed)
     compute = operator.flops / (peak * compute_share)
     memory = step.bytes_moved / (speed.bandwidth * memory_share)
