@@ -11,7 +11,7 @@ import pytest
 from nas.costs import estimate_architecture
 from nas.errors import InputError
 from nas.plugins import default_registry
-from nas.spaces import Architecture, Edge, Graph, Layer, Network, element_signatures, load_space
+from nas.spaces import Architecture, Edge, Graph, Layer, Network, load_space
 from nas.spaces.architecture import BlockUse
 from nas.spaces.scaling import Scaling, scale_network
 from nas.spaces.signature import Signature
@@ -159,18 +159,11 @@ class TestBlocks:
         wider = scale_network(network, 4, BLOCKS, alpha=1)
         assert wider.layers[0].edges[0].layer.width == 32
 
-    def test_a_block_that_does_not_fit_is_named(self) -> None:
-        network = published("resnext50_32x4d")
-        with pytest.raises(InputError, match=r"stages\.1\.layers\.0: grouped_bottleneck .* multiple"):
-            scale_network(network, 4, BLOCKS)
-        found = scale_network(network, 4, BLOCKS, multiple=64)
-        assert len(element_signatures(found, BLOCKS)) == len(found.layers)
-
     def test_a_network_of_vectors_has_no_resolution(self) -> None:
         with pytest.raises(InputError, match="resolution"):
             scale_network(Network(Signature("vector", 8, ()), ()), 2, BLOCKS)
 
-    @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50", "vovnet39", "convnext_tiny"])
+    @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50", "convnext_tiny"])
     def test_published_networks_come_near_to_what_was_asked(self, name: str) -> None:
         network = published(name)
         for alpha in (0.8, 1.0):

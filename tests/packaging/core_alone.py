@@ -1,0 +1,27 @@
+"""Runs the core's own tests of a room with the base and hardware plugins alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ENTRY_POINTS_OF_THE_CORE = ("searchers", "tasks", "exporters", "searchspaces")
+LEFT_OUT = ("--ignore", "tests/search/searchers")
+"""What meets no plugin: these only search flat spaces."""
+
+
+def check_room(room: str) -> None:
+    """Fails where a test of a room needs more than the base and hardware plugins."""
+    plugins = ",".join(("base", "hardware", *ENTRY_POINTS_OF_THE_CORE))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"tests/{room}", *LEFT_OUT],
+        cwd=ROOT,
+        env={**os.environ, "NAS_PLUGINS": plugins},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout
