@@ -19,15 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.costs.calibration import Calibration
-from nas.costs.cost import Cost, OperatorCost
+from nas.costs.cost import Cost
 from nas.costs.operators import Operator, Trace
 from nas.costs.speed import MATRIX_KINDS
 from nas.costs.target import Target
 from nas.costs.target_file import PEAKS
 from nas_hardware import assumptions
-from nas_hardware.energy import EnergyCoefficients, dynamic_energy_mj, energy_coefficients, energy_mj
+from nas_hardware.assembly import Time, assembled, calibration_for, kernel_time
 from nas_hardware.fusion import Step, executed
-from nas_hardware.memory import peak_memory
 from nas_hardware.sparse import sparse_share
 
 NAME = "roofline"
@@ -51,50 +50,27 @@ class _Speed:
     has_sparse_kernels: bool
 
 
-@dataclass(frozen=True)
-class _Time:
-    """What one operator takes, in milliseconds: the busy part of its latency, and what bounds it."""
-
-    latency: float
-    busy: float
-    bound: str
-
-
 def predict(trace: Trace, target: Target) -> Cost:
     """The cost of a traced module on a target; latency, interval and energy are sums over its operators."""
     speed = _speed(target)
     steps = executed(trace.operators, target.runtime)
-    calibration = _fitting(target)
+    calibration = calibration_for(target, NAME)
     factors = calibration.factors(trace.operators) if calibration else np.ones(len(steps))
     times = [_time(step, speed, float(factor)) for step, factor in zip(steps, factors, strict=True)]
-    latency = speed.start_ms + sum(time.latency for time in times)
-    low, high = _interval(latency, steps, times, calibration)
-    return Cost(
-        target=target.label,
-        kind="predicted",
-        tier=calibration.tier if calibration else "T0",
-        model=VERSION,
-        latency_ms=latency,
-        low_ms=low,
-        high_ms=high,
-        peak_memory_bytes=peak_memory(trace, target),
-        energy_mj=_energy(speed.start_ms, steps, times, energy_coefficients(target)),
-        params=trace.params,
-        macs=trace.macs,
-        bytes_moved=trace.bytes_moved,
-        activation_bytes=trace.activation_bytes,
-        operators=tuple(_operator_cost(step, time) for step, time in zip(steps, times, strict=True)),
-        unknown_operators=trace.unknown_operators,
+    bounds = _interval(speed.start_ms + sum(time.latency for time in times), steps, times, calibration)
+    return assembled(
+        trace,
+        target,
+        VERSION,
+        steps,
+        times,
+        start_ms=speed.start_ms,
+        bounds=bounds,
+        calibration=calibration,
     )
 
 
-def _fitting(target: Target) -> Calibration | None:
-    """The calibration of a target where it was fitted to this model."""
-    calibration = target.calibration
-    return calibration if calibration is not None and calibration.model == NAME else None
-
-
-def _time(step: Step, speed: _Speed, factor: float) -> _Time:
+def _time(step: Step, speed: _Speed, factor: float) -> Time:
     operator = step.operator
     peak = speed.matrix if operator.kind in MATRIX_KINDS else speed.vector
     compute_share, memory_share = _shares(operator, speed)
@@ -102,10 +78,9 @@ def _time(step: Step, speed: _Speed, factor: float) -> _Time:
     memory = step.bytes_moved / (speed.bandwidth * memory_share)
     busy = factor * max(compute, memory)
     if not step.is_kernel:
-        return _Time(busy, busy, "compute" if compute >= memory else "memory")
+        return Time(busy, "compute" if compute >= memory else "memory")
     latency = max(speed.launch_ms + busy, speed.least_ms)
-    bound = "launch" if latency > 2 * busy else "compute" if compute >= memory else "memory"
-    return _Time(latency, busy, bound)
+    return kernel_time(latency, busy, compute >= memory)
 
 
 def _shares(operator: Operator, speed: _Speed) -> tuple[float, float]:
@@ -119,7 +94,7 @@ def _shares(operator: Operator, speed: _Speed) -> tuple[float, float]:
 
 
 def _interval(
-    latency: float, steps: list[Step], times: list[_Time], calibration: Calibration | None
+    latency: float, steps: list[Step], times: list[Time], calibration: Calibration | None
 ) -> tuple[float, float]:
     """The bounds of the latency; errors of operators are taken to go together, so bounds add up too."""
     unknown = sum(time.latency for step, time in zip(steps, times, strict=True) if not step.operator.known)
@@ -130,30 +105,6 @@ def _interval(
     low = known * low_factor + unknown * assumptions.UNKNOWN_LOW_FACTOR
     high = known * high_factor + unknown * assumptions.UNKNOWN_HIGH_FACTOR
     return low, high
-
-
-def _energy(
-    start_ms: float, steps: list[Step], times: list[_Time], coefficients: EnergyCoefficients
-) -> float:
-    """The energy of the start and of all operators, each held to the design power."""
-    dynamic = (dynamic_energy_mj(step.operator, step.bytes_moved, coefficients) for step in steps)
-    parts = (energy_mj(time.latency, more, coefficients) for time, more in zip(times, dynamic, strict=True))
-    return energy_mj(start_ms, 0.0, coefficients) + sum(parts)
-
-
-def _operator_cost(step: Step, time: _Time) -> OperatorCost:
-    operator = step.operator
-    return OperatorCost(
-        name=operator.name,
-        kind=operator.kind,
-        module=operator.module,
-        macs=operator.macs,
-        flops=operator.flops,
-        bytes_moved=step.bytes_moved,
-        latency_ms=time.latency,
-        bound=time.bound,
-        known=operator.known,
-    )
 
 
 def _speed(target: Target) -> _Speed:

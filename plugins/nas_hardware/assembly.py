@@ -1,0 +1,90 @@
+"""A cost, put together from what its operators take: what the cost models of this package share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas.costs.cost import Cost, OperatorCost
+from nas_hardware.energy import dynamic_energy_mj, energy_coefficients, energy_mj
+from nas_hardware.memory import peak_memory
+
+if TYPE_CHECKING:
+    from nas.costs.calibration import Calibration
+    from nas.costs.operators import Trace
+    from nas.costs.target import Target
+    from nas_hardware.fusion import Step
+
+
+@dataclass(frozen=True)
+class Time:
+    """What one operator takes, in milliseconds, and what bounds it: compute, memory or launch."""
+
+    latency: float
+    bound: str
+
+
+def kernel_time(latency: float, busy: float, computes: bool) -> Time:
+    """The time of a kernel that works for `busy` of it; launch bounds what takes more than twice that."""
+    return Time(latency, "launch" if latency > 2 * busy else "compute" if computes else "memory")
+
+
+def calibration_for(target: Target, model: str) -> Calibration | None:
+    """The calibration of a target where it was fitted to this model."""
+    calibration = target.calibration
+    return calibration if calibration is not None and calibration.model == model else None
+
+
+def assembled(
+    trace: Trace,
+    target: Target,
+    version: str,
+    steps: Sequence[Step],
+    times: Sequence[Time],
+    *,
+    start_ms: float,
+    bounds: tuple[float, float],
+    calibration: Calibration | None,
+) -> Cost:
+    """The cost of a trace whose operators take these times after a start; `bounds` are those of the whole."""
+    return Cost(
+        target=target.label,
+        kind="predicted",
+        tier=calibration.tier if calibration else "T0",
+        model=version,
+        latency_ms=start_ms + sum(time.latency for time in times),
+        low_ms=bounds[0],
+        high_ms=bounds[1],
+        peak_memory_bytes=peak_memory(trace, target),
+        energy_mj=_energy_mj(start_ms, steps, times, target),
+        params=trace.params,
+        macs=trace.macs,
+        bytes_moved=trace.bytes_moved,
+        activation_bytes=trace.activation_bytes,
+        operators=tuple(_operator_cost(step, time) for step, time in zip(steps, times, strict=True)),
+        unknown_operators=trace.unknown_operators,
+    )
+
+
+def _energy_mj(start_ms: float, steps: Sequence[Step], times: Sequence[Time], target: Target) -> float:
+    """The energy of the start and of all operators, each held to the design power."""
+    coefficients = energy_coefficients(target)
+    dynamic = (dynamic_energy_mj(step.operator, step.bytes_moved, coefficients) for step in steps)
+    parts = (energy_mj(time.latency, more, coefficients) for time, more in zip(times, dynamic, strict=True))
+    return energy_mj(start_ms, 0.0, coefficients) + sum(parts)
+
+
+def _operator_cost(step: Step, time: Time) -> OperatorCost:
+    operator = step.operator
+    return OperatorCost(
+        name=operator.name,
+        kind=operator.kind,
+        module=operator.module,
+        macs=operator.macs,
+        flops=operator.flops,
+        bytes_moved=step.bytes_moved,
+        latency_ms=time.latency,
+        bound=time.bound,
+        known=operator.known,
+    )
