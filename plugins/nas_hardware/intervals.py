@@ -1,8 +1,10 @@
-"""How far a predicted latency may be off: 90 % intervals from the errors on devices and families held out.
+"""How far a predicted latency may be off: factors of the 90 % interval.
 
-Errors of operators are taken to go together, so the bounds of a network are sums over its operators, each
-with the factors of what its time rests on: kernels of classes and devices that measurements were at hand for,
-kernels of others, time that the host spends on dispatch, operators that no rule describes.
+That of the measured profile covers 90 % of networks whose families were held out; all others are assumptions
+about how much worse it is elsewhere, wide on purpose and checked against nothing. Errors of operators are
+taken to go together, so the bounds of a network are sums over its operators, each with the factors of what its
+time rests on: kernels of classes and devices that measurements were at hand for, kernels of others, time that
+the host spends on dispatch, operators that no rule describes.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from nas.costs.target import Target
 
 START = (0.5, 2.0)
-"""The factors of the launch of a whole graph."""
+"""The factors of the launch of a whole graph: assumed."""
 MEASURED_KINDS = frozenset(
     {
         "conv",
@@ -48,13 +50,13 @@ NVIDIA = (0.75, 1.35)
 """Kernels of measured kinds on other NVIDIA GPUs. With no network in the fit the factors of the networks
 above are 0.80 and 1.26; other GPUs may be worse, so these are wider."""
 CPU = (0.55, 1.8)
-"""Kernels of measured kinds on CPUs."""
+"""Kernels of measured kinds on CPUs: assumed."""
 OTHER_DEVICE = (0.45, 2.2)
-"""Kernels on devices of which nothing was measured."""
+"""Kernels on devices of which nothing was measured: assumed."""
 OTHER_KIND = (0.5, 2.0)
-"""Kernels of kinds that were not measured, on any device."""
+"""Kernels of kinds that were not measured, on any device: assumed."""
 DISPATCH = (0.6, 1.7)
-"""Time that the host spends on operators: it depends on the host, which a target does not name."""
+"""Time that the host spends on operators: it depends on the host, which a target does not name. Assumed."""
 
 
 def bounds(

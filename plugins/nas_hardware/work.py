@@ -74,11 +74,7 @@ COLUMNS = (
     "flops",
     "read",
     "written",
-    "weight_bytes",
-    "taps",
-    "stride",
     "positions",
-    "channels",
     "planar",
 )
 
@@ -87,7 +83,8 @@ COLUMNS = (
 class Work:
     """Operators as arrays of shape (n,): `classes` are indices into CLASSES, `values` of shape (n, COLUMNS).
 
-    `moved` are the bytes each still moves where a runtime fuses.
+    `moved` are the bytes each still moves where a runtime fuses. `positions` and `planar` are those of a
+    resampled map: its places, and whether its channels lie apart.
     """
 
     classes: NDArray[np.int64]
@@ -148,11 +145,7 @@ def _row(operator: Operator) -> tuple[float, ...]:
         operator.flops,
         operator.bytes_read,
         operator.bytes_written,
-        operator.weight_bytes,
-        _product_of(dims, "kernel_") * dims.get("window", 1),
-        dims.get("stride_0", 1),
-        dims.get("positions") or _product_of(dims, "out_"),
-        dims.get("in_channels", 1) / max(1, dims.get("groups", 1)),
+        dims.get("positions", 1),
         dims.get("planar", 0),
     )
 

@@ -18,7 +18,7 @@ from nas.costs.target import RUNTIMES, Figure, Target
 from nas.costs.trace import trace
 from nas.plugins import default_registry
 from nas.spaces import load_space
-from nas_hardware import assumptions
+from nas_hardware import assumptions, roofline
 from nas_hardware.dispatch import dispatch_ms
 from nas_hardware.fusion import executed
 from nas_hardware.intervals import START
@@ -272,6 +272,18 @@ def test_a_calibration_of_another_model_changes_figures_alone():
     assert price(*BLOCK, on=other) == replace(
         price(*BLOCK, on=device(memory_bandwidth_gbs=500.0)), target=other.label
     )
+
+
+def test_a_measured_processor_rests_on_its_own_kernels_alone():
+    target = device("eager", "x86-cpu", "fp32", "Intel")
+    calibration = Calibration("T2", NAME, "me, today", scale=1.5, low=0.9, high=1.2)
+    measured = price(product(512, 512, 512), TINY, on=replace(target, calibration=calibration))
+    alone = replace(target, calibration=replace(calibration, model=roofline.NAME))
+    expected = roofline.predict(traced(product(512, 512, 512), TINY), alone)
+    assert measured == replace(expected, model=VERSION)
+    assert measured.tier == "T2"
+    assert measured.low_ms == pytest.approx(0.9 * measured.latency_ms)
+    assert measured.latency_ms != price(product(512, 512, 512), TINY, on=target).latency_ms
 
 
 def test_measured_figures_are_used_everywhere():
