@@ -2,8 +2,8 @@
 
 That of the measured profile covers 90 % of networks whose families were held out; all others are assumptions
 about how much worse it is elsewhere, wide on purpose and checked against nothing. Errors of operators are
-taken to go together, so the bounds of a network are sums over its operators, each with the factors of what its
-time rests on: kernels of classes and devices that measurements were at hand for, kernels of others, time that
+taken to go together, so the bounds of a network are sums over its operators, each with the factors of what
+its time rests on: kernels of classes and devices that measurements were at hand for, kernels of others, time that
 the host spends on dispatch, operators that no rule describes.
 """
 

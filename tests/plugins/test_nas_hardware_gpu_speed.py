@@ -13,7 +13,7 @@ from nas.costs.calibration import Calibration
 from nas.costs.target import Figure
 from nas_hardware import assumptions
 from nas_hardware.catalogue import shipped_targets
-from nas_hardware.gpu_speed import GpuSpeed, gpu_speed
+from nas_hardware.gpu_speed import CONSUMER_CLOCK, SUSTAINED_EXPONENT, GpuSpeed, gpu_speed
 from nas_hardware.kernels import GPU_CLASSES
 
 
@@ -69,6 +69,13 @@ def test_which_gpus_have_matrix_units(name, precision, tensor):
 def test_a_higher_fp32_peak_does_not_take_matrix_units_away():
     for vector in (10.0, 20.0, 80.0, 300.0):
         assert gpu_speed(device(fp32_tflops=vector)).tensor
+
+
+def test_consumer_cards_run_above_their_clock_whatever_their_base():
+    for base in (250.0, 900.0):
+        found = gpu_speed(device(device_class="consumer-gpu", base_clock_mhz=base))
+        assert found.sustained == CONSUMER_CLOCK > 1
+    assert gpu_speed(device(base_clock_mhz=250.0)).sustained == pytest.approx(0.25**SUSTAINED_EXPONENT)
 
 
 def test_missing_figures_are_assumed():
