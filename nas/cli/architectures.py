@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.cli.options import split_trial
-from nas.errors import InputError, UsageError
+from nas.errors import InputError, NasError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from nas.plugins import Registry
@@ -24,8 +24,12 @@ def read_architecture(what: str, store: str, registry: Registry) -> Architecture
         try:
             return Architecture.from_json(Path(what).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{what}: {error}") from None
-    space = load_space(what, registry)
+            raise InputError(f"{what}: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        space = load_space(what, registry)
+    except UnknownNameError:
+        _check_no_study(what, store)
+        raise
     size = space.size()
     if size != 1:
         raise UsageError(
@@ -33,6 +37,21 @@ def read_architecture(what: str, store: str, registry: Registry) -> Architecture
             "STUDY#TRIAL, a .json file or package.module:callable"
         )
     return space.decode(next(iter(space.enumerate())))
+
+
+def _check_no_study(what: str, store: str) -> None:
+    """Raises UsageError where a study has the name that no network has."""
+    from nas.store import Store
+
+    try:
+        with Store.open(store, create=False, read_only=True) as opened:
+            opened.study(what)
+    except NasError:
+        return
+    raise UsageError(
+        f"{what!r} is a study of {store}: name one of its trials, such as {what}#0; "
+        "'nas measure' takes its front with --front"
+    )
 
 
 def _stored(what: str, store: str) -> Architecture:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas.cli.architectures import read_architecture
-from nas.cli.options import json_option, parse_shape, split_trial, store_option, target_options
+from nas.cli.options import (
+    input_option,
+    json_option,
+    parse_shape,
+    split_trial,
+    store_option,
+    target_options,
+)
 from nas.cli.output import (
     cost_json,
     count,
@@ -22,6 +29,7 @@ from nas.cli.output import (
     trust_json,
 )
 from nas.cli.training_costs import OPTIMIZERS, price_training, print_training, training_json
+from nas.costs.cost import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from nas.costs.cost import Cost
@@ -39,13 +47,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Target name or file; repeatable. [default: those of the study, else a100]",
 )
-@click.option(
-    "--input",
-    "input_shape",
-    default="3,224,224",
-    show_default=True,
-    help="Input shape of a module, without batch.",
-)
+@input_option
 @click.option(
     "--operators",
     type=click.IntRange(min=0),
@@ -62,7 +64,9 @@ if TYPE_CHECKING:
 @click.option(
     "--training", type=click.Choice(OPTIMIZERS), help="Price a training step with this optimizer too."
 )
-@click.option("--cost-model", help="Who predicts the costs. [default: that of the study, else roofline]")
+@click.option(
+    "--cost-model", help=f"Who predicts the costs. [default: that of the study, else {DEFAULT_MODEL}]"
+)
 @target_options
 @store_option
 @json_option
@@ -87,7 +91,6 @@ def command(
     nas cost published/resnet50 --target a100 --target pixel6
     nas cost mypackage.models:build --input 3,192,192 --target t4
     """
-    from nas.costs.cost import DEFAULT_MODEL
     from nas.plugins import default_registry
     from nas.report.cost_page import check_cost_page, write_cost_page
     from nas.studies.options import resolve_targets

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nas.cli.options import json_option, parse_shape, split_trial, store_option, target_options
+from nas.cli.options import (
+    input_option,
+    json_option,
+    parse_shape,
+    split_trial,
+    store_option,
+    target_options,
+)
 from nas.cli.output import cost_json, latency, milliseconds, print_json, print_table
 from nas.errors import UsageError
 
@@ -22,13 +29,7 @@ if TYPE_CHECKING:
 @click.argument("what")
 @click.option("--front", is_flag=True, help="Measure every network on the Pareto front of the study.")
 @click.option("--target", default="this", show_default=True, help="This machine, or its target file.")
-@click.option(
-    "--input",
-    "input_shape",
-    default="3,224,224",
-    show_default=True,
-    help="Input shape of a module, without batch.",
-)
+@input_option
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0.01),

@@ -20,6 +20,14 @@ store_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
+input_option = click.option(
+    "--input",
+    "input_shape",
+    default="3,224,224",
+    show_default=True,
+    help="Input shape of a module, without batch.",
+)
+
 
 def target_options(function: F) -> F:
     """The options that complete a target: precision, batch size, runtime and layout."""

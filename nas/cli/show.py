@@ -11,6 +11,7 @@ from nas.cli.options import json_option, split_trial, store_option
 from nas.cli.output import count, duration, epochs, latency, millijoules, print_json, print_table, trial_json
 
 if TYPE_CHECKING:
+    from nas.costs.cost import Cost
     from nas.search.study import StudySpec
     from nas.store import Store, TrialRecord
 
@@ -90,6 +91,13 @@ def _show_trial(store: Store, spec: StudySpec, number: int, as_json: bool) -> No
         print_table((">step", *(f">{name}" for name in names)), rows)
 
 
+def _taken(cost: Cost) -> str:
+    """The memory and the energy of a cost, where they are known."""
+    memory, energy = cost.found("peak_memory_bytes"), cost.found("energy_mj")
+    shown = "" if memory is None else f", peak memory {count(memory)}B"
+    return shown if energy is None else f"{shown}, {millijoules(energy)}"
+
+
 def _print_trial(trial: TrialRecord, spec: StudySpec) -> None:
     from nas.report.describe import describe
     from nas.studies.kept import kept_probabilities
@@ -100,8 +108,7 @@ def _print_trial(trial: TrialRecord, spec: StudySpec) -> None:
     for cost in trial.costs:
         click.echo(
             f"{cost.target}: {latency(cost)}, {cost.kind}; {count(cost.params)} params, "
-            f"{count(cost.macs)} MACs, peak memory {count(cost.peak_memory_bytes)}B, "
-            f"{millijoules(cost.energy_mj)}"
+            f"{count(cost.macs)} MACs{_taken(cost)}"
         )
     for limit, probability in kept_probabilities(spec, trial.costs).items():
         click.echo(f"keeps {limit} with {100 * probability:.0f} %")

@@ -57,6 +57,11 @@ class Cost:
     unknown_operators: tuple[str, ...] = ()
     amounts: tuple[float, ...] = ()
 
+    def found(self, name: str) -> float | None:
+        """An amount of AMOUNTS; None where a measurement did not find it, and it is kept as 0."""
+        amount: float = getattr(self, name)
+        return None if self.kind == "measured" and amount == 0 else amount
+
     @property
     def energy_low_mj(self) -> float:
         """The lower bound of the energy, ENERGY_ERROR below it where it was predicted."""

@@ -129,8 +129,18 @@ cost = Table(
     Column(
         "high_ms", Double, nullable=False, doc="Upper end of the latency's 90 % interval, in milliseconds."
     ),
-    Column("peak_memory_bytes", BigInteger, nullable=False, doc="Peak memory, in bytes."),
-    Column("energy_mj", Double, nullable=False, doc="Energy of one batch, in millijoules."),
+    Column(
+        "peak_memory_bytes",
+        BigInteger,
+        nullable=False,
+        doc="Peak memory, in bytes; 0 where a measurement did not find it.",
+    ),
+    Column(
+        "energy_mj",
+        Double,
+        nullable=False,
+        doc="Energy of one batch, in millijoules; 0 where a measurement did not find it.",
+    ),
     Column("params", BigInteger, nullable=False, doc="Parameters of the deployed form."),
     Column("macs", BigInteger, nullable=False, doc="Multiply-adds for one sample."),
     Column("bytes_moved", BigInteger, nullable=False, doc="Bytes read and written by all operators."),

@@ -55,7 +55,7 @@ def read_measurements(path: Path) -> list[Mapping[str, str]]:
             ]
             columns = reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     unknown = [name for name in columns if name not in COLUMNS]
     missing = [name for name in COLUMNS[:2] if name not in columns]
     if unknown or missing:

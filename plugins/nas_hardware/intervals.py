@@ -3,8 +3,8 @@
 That of the measured profile covers 90 % of networks whose families were held out; all others are assumptions
 about how much worse it is elsewhere, wide on purpose and checked against nothing. Errors of operators are
 taken to go together, so the bounds of a network are sums over its operators, each with the factors of what
-its time rests on: kernels of classes and devices that measurements were at hand for, kernels of others, time that
-the host spends on dispatch, operators that no rule describes.
+its time rests on: kernels of classes and devices that measurements were at hand for, kernels of others, time
+that the host spends on dispatch, operators that no rule describes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ OTHER_DEVICE = (0.45, 2.2)
 OTHER_KIND = (0.5, 2.0)
 """Kernels of kinds that were not measured, on any device: assumed."""
 DISPATCH = (0.6, 1.7)
-"""Time that the host spends on operators: it depends on the host, which a target does not name. Assumed."""
+"""Time that the host spends on operators, which depends on a host that no target names: assumed."""
 
 
 def bounds(

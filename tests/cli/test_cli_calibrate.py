@@ -149,7 +149,24 @@ def test_a_front_is_measured_and_stored_beside_its_predictions(cli, tmp_path):
     one = found["networks"][0]["name"]
     assert json_of(cli, "measure", one, *words)["networks"][0]["name"] == one
     assert cli("measure", one, "--front", *words).code == 2
+    for network in found["networks"]:
+        assert network["measured"]["energy_mj"] is None and network["measured"]["peak_memory_bytes"] is None
+        assert network["predicted"]["energy_mj"] > 0 and network["predicted"]["peak_memory_bytes"] > 0
+    shown = cli("show", one).out
+    (line,) = [line for line in shown.splitlines() if ", measured;" in line]
+    assert "MACs" in line and "mJ" not in line and "memory" not in line
+    assert " mJ" in shown
     assert cli("front", spec.name).code == 0
+
+
+@pytest.mark.parametrize("command", ["measure", "cost"])
+def test_a_study_is_no_network(cli, tmp_path, command):
+    spec = priced_study(tmp_path, [0.5], targets=("a100",))
+    outcome = cli(command, spec.name, "--target", "this-cpu")
+    assert outcome.code == 2
+    assert f"{spec.name!r} is a study of nas.db" in outcome.err
+    assert f"{spec.name}#0" in outcome.err and "--front" in outcome.err
+    assert "unknown space" in cli(command, "nothing", "--target", "this-cpu").err
 
 
 def test_a_study_without_trials_has_no_front(cli, tmp_path):
