@@ -1,7 +1,6 @@
-"""Fits the constants of the GPU kernels to measurements: the products to single kernels, the factors to
-networks.
+"""Fits the constants of matrix products on GPUs to measured kernels, with devices left out where asked.
 
-Each fit can leave devices or families out, so that what it is judged by it has not seen.
+`class_fits` fits those of all other kernels to networks.
 """
 
 from __future__ import annotations
@@ -11,11 +10,10 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize, nnls
+from scipy.optimize import minimize
 
-from nas_hardware.gpu_kernels import GpuConstants, model_ms
 from nas_hardware.gpu_products import ProductConstants, Products, products_ms
-from nas_hardware.work import CLASSES, Work
+from nas_hardware.work import Work
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,23 +21,6 @@ if TYPE_CHECKING:
     from nas_hardware.gpu_speed import GpuSpeed
 
     Column = NDArray[np.float64]
-
-PRIOR = {
-    "cast": 0.15,
-    "norm": 1.5,
-    "group_norm": 0.5,
-    "depthwise_7": 0.6,
-    "depthwise_large": 1.5,
-    "pointwise": 1.2,
-}
-"""Where the factors of networks are drawn to where networks say little; 1 for all others."""
-MEASURED = frozenset({"gemm", "bmm"})
-"""Classes whose kernels were measured by themselves: their factors are drawn to the prior so much more."""
-MEASURED_PULL = 4.0
-PULL = 0.08
-"""How strongly: the weight of the prior of a class against its share of the time of all networks."""
-FLOOR = 0.25
-"""The least factor of a class."""
 
 
 @dataclass(frozen=True)
@@ -94,39 +75,6 @@ def log_errors(kernels: Kernels, constants: ProductConstants) -> Column:
     predicted = products_ms(kernels.products, kernels.speed, constants) + launch
     found: Column = np.log(predicted / kernels.milliseconds)
     return found
-
-
-def fit_factors(
-    networks: Networks, speed: GpuSpeed, constants: GpuConstants, chosen: NDArray[np.bool_]
-) -> Column:
-    """A factor for each class, of shape (CLASSES,): robust non-negative least squares of relative errors,
-    drawn to PRIOR."""
-    table = class_table(networks, speed, constants)
-    prior = np.array([PRIOR.get(name, 1.0) for name in CLASSES])
-    relative = table[chosen] / networks.milliseconds[chosen, None]
-    share = table.sum(axis=0) / table.sum()
-    pull = PULL * np.sqrt(chosen.sum() * share)
-    pull *= [MEASURED_PULL if name in MEASURED else 1.0 for name in CLASSES]
-    rows = np.vstack([relative, np.diag(pull)])
-    aims = np.concatenate([np.ones(chosen.sum()), pull * prior])
-    weights = np.ones(len(aims))
-    for _ in range(8):
-        found, _ = nnls(rows * weights[:, None], aims * weights)
-        errors = np.abs(rows @ found - aims)
-        weights = np.where(
-            np.arange(len(aims)) < chosen.sum(), 1 / np.sqrt(np.maximum(errors, 0.03)), 10**0.5
-        )
-    factors: Column = np.where(share > 0, np.maximum(found, FLOOR), prior)
-    return factors
-
-
-def class_table(networks: Networks, speed: GpuSpeed, constants: GpuConstants) -> Column:
-    """The milliseconds that each network spends on each class by the model, of shape (networks, CLASSES)."""
-    plain = replace(constants, factor=np.ones(len(CLASSES)))
-    times = (model_ms(networks.work, speed, plain) + speed.launch) * networks.count
-    table = np.zeros((len(networks.milliseconds), len(CLASSES)))
-    np.add.at(table, (networks.network, networks.work.classes), times)
-    return table
 
 
 def without_families(

@@ -26,7 +26,7 @@ NEUSIGHT_TARGETS = {
     "A100": ("a100-pcie-40gb", ("NVIDIA A100-PCIE-40GB", "NVIDIA A100 80GB PCIe")),
 }
 PRODUCT_KERNELS = ("linear", "bmm", "conv")
-STREAM_KERNELS = {"add": "join", "gelu": "pointwise", "relu": "pointwise", "softmax": "softmax", "ln": "norm"}
+STREAM_KERNELS = dict.fromkeys(("add", "gelu", "relu"), "pointwise") | {"softmax": "softmax", "ln": "norm"}
 SINGLE = 4
 """Bytes of a number in these kernels."""
 
@@ -123,18 +123,21 @@ def fp32_streams(folder: Path, device: str, kernel: str) -> tuple[Work, np.ndarr
     """fp32 kernels that stream on one GPU: their work, milliseconds with the launch, and its figures."""
     target, names = NEUSIGHT_TARGETS[device]
     taken = [
-        (int(row["B"]) * int(row["H"]), float(row["Latency"]))
+        (int(row["B"]), int(row["B"]) * int(row["H"]), float(row["Latency"]))
         for row in rows(folder / "gpu_kernels" / f"neusight_train_{kernel}.csv.gz")
         if row["Device"] in names
     ]
-    elements = np.array([size for size, _ in taken], dtype=float)
+    lines, elements, milliseconds = (np.array(column, dtype=float) for column in zip(*taken, strict=True))
     values = np.ones((len(taken), len(COLUMNS)))
+    values[:, COLUMNS.index("scratch")] = 0
+    values[:, COLUMNS.index("lines")] = lines
+    values[:, COLUMNS.index("elements")] = elements
     values[:, COLUMNS.index("read")] = elements * SINGLE * (2 if kernel == "add" else 1)
     values[:, COLUMNS.index("written")] = elements * SINGLE
     values[:, COLUMNS.index("flops")] = elements
     moved = values[:, COLUMNS.index("read")] + values[:, COLUMNS.index("written")]
     classes = np.full(len(taken), CLASSES.index(STREAM_KERNELS[kernel]))
-    return Work(classes, values, moved), np.array([time for _, time in taken]), fp32_speed(target)
+    return Work(classes, values, moved), milliseconds, fp32_speed(target)
 
 
 def _product(row: Mapping[str, str], kernel: str) -> tuple[float, ...]:

@@ -1,7 +1,8 @@
 """Fits the constants of the utilisation cost model on GPUs, and writes them with their provenance.
 
-Products on tensor cores: bf16 kernels on three GPUs. Products on vector units: fp32 kernels on five. Factors
-of the classes: whole networks on an RTX 3090. Shares of streams and walks stay as they stand in the file.
+Products on tensor cores: bf16 kernels on three GPUs. Products on vector units: fp32 kernels on five. The
+constants of the classes: whole networks on an RTX 3090, drawn to priors (`class_fits`). What has no prior
+stays as it stands in the file.
 Writes plugins/nas_hardware/fitted/gpu.json.
 
     python benchmarks/fit_costs.py --data DIR
@@ -17,7 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from cost_fits import Kernels, fit_factors, fit_products
+from class_fits import PRIORS, fit_classes
+from cost_fits import Kernels, fit_products
 from cost_networks import NEUSIGHT_TARGETS, PRODUCT_KERNELS, fp32_products, gemms, measured_networks, rtx3090
 
 from nas_hardware.gpu_kernels import FITTED, GpuConstants, fitted_constants
@@ -42,9 +44,7 @@ def main() -> None:
     constants = fitted_constants()
     tensor = fit_products(list(gemms(folder)), TENSOR_START)
     vector = fit_products(vector_kernels(folder), VECTOR_START)
-    constants = replace(constants, tensor=tensor, vector=vector)
-    factor = all_factors(folder, constants)
-    write(replace(constants, factor=factor))
+    write(all_classes(folder, replace(constants, tensor=tensor, vector=vector)))
     print(f"wrote {FITTED}")
 
 
@@ -59,11 +59,11 @@ def with_overhead(kernels: Kernels) -> Kernels:
     return replace(kernels, overhead=float(np.quantile(kernels.milliseconds, OVERHEAD_QUANTILE)))
 
 
-def all_factors(folder: Path, constants: GpuConstants) -> np.ndarray:
-    """The factors by all networks of the folder."""
+def all_classes(folder: Path, constants: GpuConstants) -> GpuConstants:
+    """The constants with the classes by all networks of the folder."""
     networks, _ = measured_networks(folder)
     everything = np.ones(len(networks.milliseconds), dtype=bool)
-    return fit_factors(networks, gpu_speed(rtx3090()), constants, everything)
+    return fit_classes(networks, gpu_speed(rtx3090()), constants, everything)
 
 
 def write(constants: GpuConstants) -> None:
@@ -72,8 +72,11 @@ def write(constants: GpuConstants) -> None:
     content["sources"] = _sources()
     content["tensor_products"] = asdict(constants.tensor)
     content["vector_products"] = asdict(constants.vector)
-    named = zip(CLASSES, constants.factor.tolist(), strict=True)
-    content["factor"] = {"other": 1.0} | {name: round(value, 3) for name, value in named if value != 1.0}
+    for group, priors in PRIORS.items():
+        found = getattr(constants, group)
+        for name in priors:
+            value = found[name] if group == "misaligned" else found[CLASSES.index(name)]
+            content[group][name] = float(f"{value:.4g}")
     FITTED.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
@@ -92,21 +95,21 @@ def _sources() -> Sequence[dict[str, str]]:
             "date": date,
         },
         {
-            "what": "factor",
+            "what": "memory_share, element_cycles, tap_cycles, line_cycles, factor, reorder, misaligned",
             "from": "step times of networks in autocast on an RTX 3090, PyTorch 2.4, "
-            "huggingface/pytorch-image-models, results/ (Apache-2.0), names beginning with a to m",
+            "huggingface/pytorch-image-models, results/ (Apache-2.0), names beginning with a to m; drawn to "
+            "priors that were rounded by hand with these networks in sight (benchmarks/class_fits.py)",
             "date": date,
         },
         {
-            "what": "plain_memory_share of batch_norm, plain_vector_share of depthwise kernels",
+            "what": "what the priors do not name, and vector_share",
+            "from": "assumptions about well-tuned kernels",
+            "date": date,
+        },
+        {
+            "what": "plain_memory_share",
             "from": "FBNet latencies of HELP (arXiv:2106.08630), five GPUs in eager fp32: "
             "rounded by hand, by the order of networks",
-            "date": date,
-        },
-        {
-            "what": "memory_share, vector_share, plain_memory_share, plain_vector_share",
-            "from": "memory_share of norm and softmax: the fp32 kernels above; the others, and vector_share: "
-            "assumptions about well-tuned kernels",
             "date": date,
         },
         {

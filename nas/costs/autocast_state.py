@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +23,8 @@ class _State(threading.local):
 
 _state = _State()
 _METHODS = {name: getattr(autocast, name) for name in ("__init__", "__enter__", "__exit__")}
+_QUESTIONS = {name: getattr(torch, name) for name in ("is_autocast_enabled", "get_autocast_dtype")}
+"""What modules ask torch, by the device of their input."""
 
 
 def is_autocast_on() -> bool:
@@ -40,11 +43,14 @@ def autocast_state(enabled: bool) -> Iterator[None]:
     _state.regions = (enabled,)
     for name, method in (("__init__", _init), ("__enter__", _enter), ("__exit__", _exit)):
         setattr(autocast, name, method)
+    for name, question in _QUESTIONS.items():
+        setattr(torch, name, partial(_answer, question))
     try:
         yield
     finally:
-        for name, method in _METHODS.items():
-            setattr(autocast, name, method)
+        for holder, replaced in ((autocast, _METHODS), (torch, _QUESTIONS)):
+            for name, function in replaced.items():
+                setattr(holder, name, function)
         _state.regions = regions
         torch.set_autocast_enabled(DEVICE, before)
 
@@ -54,6 +60,11 @@ def _init(self: autocast, device_type: str, *args: Any, **kwargs: Any) -> None:
     _METHODS["__init__"](self, DEVICE if is_meta else device_type, *args, **kwargs)
     if is_meta or device_type == DEVICE:  # without such a device torch takes it for a mistake
         self._enabled = bool(args[1] if len(args) > 1 else kwargs.get("enabled", True))
+
+
+def _answer(question: Callable[..., Any], *device_type: str) -> Any:
+    """What torch answers for the device that the meta device stands for."""
+    return question(*(DEVICE if device == "meta" else device for device in device_type))
 
 
 def _enter(self: autocast) -> Any:

@@ -12,6 +12,7 @@ from torch import nn
 from nas.blocks import build_element, fuse, parameter_count
 from nas.blocks.layer import unchecked
 from nas.blocks.shapes import ShapesOnly, WithoutValues
+from nas.costs.memory_order import has_channels_innermost
 from nas.costs.operators import Trace
 from nas.costs.precision import AUTOCAST
 from nas.costs.trace import Shapes, batched, run_traced, trace
@@ -28,16 +29,17 @@ if TYPE_CHECKING:
 
 
 def trace_deployed(
-    module: nn.Module, input_shape: Shapes, batch_size: int = 1, precision: str = "fp32"
+    module: nn.Module, input_shape: Shapes, batch_size: int = 1, precision: str = "fp32", layout: str = "nchw"
 ) -> Trace:
     """The trace of a module's deployed form, with the number of parameters it has as given.
 
     Merging is tried without data first; a module that needs its values to be merged is copied with them.
     """
     try:
-        deployed = run_traced(fuse(meta_twin(module)), batched(input_shape, batch_size), precision)
+        shapes = batched(input_shape, batch_size)
+        deployed = run_traced(fuse(meta_twin(module)), shapes, precision, layout=layout)
     except Exception:  # whatever it is, trace() finds it again and says it in one line
-        deployed = trace(_merged(module), input_shape, batch_size, precision)
+        deployed = trace(_merged(module), input_shape, batch_size, precision, layout)
     return replace(deployed, params=parameter_count(module))
 
 
@@ -79,14 +81,21 @@ def _traced_once(
             raise CostError(f"an output of shape {tuple(output.shape)} where {declared} is declared")
     lower = [AUTOCAST.get(profile.precision) for profile in profiles]
     return [
-        replace(one, params=params, is_lower=output.dtype == dtype)
+        replace(
+            one,
+            params=params,
+            is_lower=output.dtype == dtype,
+            is_innermost=has_channels_innermost(output),
+        )
         for one, output, dtype in zip(found, outputs, lower, strict=True)
     ]
 
 
 def _run(deployed: nn.Module, signature: Signature, profile: Profile) -> Trace:
-    dtype = AUTOCAST[profile.precision] if profile.is_lower else torch.float32
-    return run_traced(deployed, [(profile.batch_size, *signature.shape)], profile.precision, dtype=dtype)
+    dtype = AUTOCAST[profile.precision] if profile.border.is_lower else torch.float32
+    layout = "nhwc" if profile.border.is_innermost else "nchw"
+    shapes = [(profile.batch_size, *signature.shape)]
+    return run_traced(deployed, shapes, profile.precision, dtype=dtype, layout=layout)
 
 
 def _traced_with_checks(

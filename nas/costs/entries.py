@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from nas.costs.columns import ENTRIES
 from nas.costs.cost import FINISHED, Cost
 from nas.costs.operators import Trace
-from nas.costs.trace_keys import Key, Profile
+from nas.costs.trace_keys import Border, Key, Profile, border_behind, first_border
 from nas.costs.tracing import Tracing
 from nas.errors import CostError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from nas.plugins import Registry
 
 EMPTY_ROW = 0
+BORDERS = tuple(Border(*both) for both in product((False, True), repeat=2))
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,9 @@ class Entries:
     """Rows of figures, one for each distinct layer met, of shape (targets, width); row 0 is that of no layer.
 
     A row holds the amounts of the cost model, padded with zeros to the most of any target, then COUNTS and
-    LIVE. A model may charge a constant for each network; it stands in `constants` and in no row. Under
-    autocast a layer has a second row of figures, for an input in the lower precision, and tells the precision
-    of its output.
+    LIVE. A model may charge a constant for each network; it stands in `constants` and in no row. A layer
+    has a row for each border its input may come over, and tells the border behind it; both by the place of
+    the border in BORDERS.
     """
 
     def __init__(
@@ -53,9 +55,11 @@ class Entries:
         self._targets = tuple(targets)
         self._model = registry.cost_models[model]
         self._owner = registry.cost_models.provider(model)
-        self._variants = [Profile.of(target.batch_size, target.precision) for target in targets]
-        self._profiles = list(dict.fromkeys(profile for variants in self._variants for profile in variants))
-        self.is_autocast = any(len(variants) > 1 for variants in self._variants)
+        self._variants = [Profile.of(target) for target in targets]
+        profiles = (profile for variants in self._variants for profile in variants.values())
+        self._profiles = list(dict.fromkeys(profiles))
+        self.has_borders = any(len(variants) > 1 for variants in self._variants)
+        self.first_borders = np.array([BORDERS.index(first_border(target)) for target in targets])
         self._rows: dict[Key, int] = {}
         self._unknown: dict[int, tuple[str, ...]] = {}
         self.tracing = Tracing(registry, self._profiles, cache)
@@ -64,20 +68,20 @@ class Entries:
         self._widths = [len(self._amounts(cost)) for cost in costs]
         self._padded = max(self._widths)
         self.constants = np.stack([self._figures(index, cost, 0) for index, cost in enumerate(costs)])
-        self._values = np.zeros((2, 64, *self.constants.shape))
-        self._is_lower = np.zeros((2, 64, len(self._targets)), dtype=bool)
-        self._is_lower[1, EMPTY_ROW] = True
+        self._values = np.zeros((len(BORDERS), 64, *self.constants.shape))
+        self._behind = np.zeros((len(BORDERS), 64, len(self._targets)), dtype=np.int64)
+        self._behind[:, EMPTY_ROW] = np.arange(len(BORDERS))[:, None]
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """All rows so far, and zeros: for an input in single precision, and in the lower one of autocast; of
-        shape (2, rows, targets, width)."""
+        """All rows so far, and zeros, for each border that the input comes over; of shape (BORDERS, rows,
+        targets, width)."""
         return self._values
 
     @property
-    def is_lower(self) -> NDArray[np.bool_]:
-        """Whether the output is in the lower precision, for both inputs, of shape (2, rows, targets)."""
-        return self._is_lower
+    def behind(self) -> NDArray[np.int64]:
+        """The place of the border behind each row, of shape (BORDERS, rows, targets)."""
+        return self._behind
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -112,11 +116,13 @@ class Entries:
         row = len(self._rows) + 1
         if row == self._values.shape[1]:
             self._values = np.concatenate([self._values, np.zeros_like(self._values)], axis=1)
-            self._is_lower = np.concatenate([self._is_lower, np.zeros_like(self._is_lower)], axis=1)
+            self._behind = np.concatenate([self._behind, np.zeros_like(self._behind)], axis=1)
         for index, variants in enumerate(self._variants):
-            for place, profile in enumerate(variants):
-                self._values[place, row, index] = self._priced(index, traces[profile])
-                self._is_lower[place, row, index] = traces[profile].is_lower
+            for border, profile in variants.items():
+                place, trace = BORDERS.index(border), traces[profile]
+                self._values[place, row, index] = self._priced(index, trace)
+                behind = border_behind(trace, self._targets[index])
+                self._behind[place, row, index] = BORDERS.index(behind)
         if found[0].unknown_operators:
             self._unknown[row] = found[0].unknown_operators
         self._rows[key] = row

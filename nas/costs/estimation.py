@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nas.costs.cost import DEFAULT_MODEL, Cost
 from nas.costs.operators import join_traces
 from nas.costs.resolve import resolve_target
-from nas.costs.trace_keys import Profile
+from nas.costs.trace_keys import Profile, border_behind, first_border
 from nas.errors import CostError
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def estimate(
         target, registry, precision=precision, batch_size=batch_size, runtime=runtime, layout=layout
     )
     find = trace_deployed if fused or (fused is None and resolved.runtime != "eager") else trace
-    found = find(module, input_shape, resolved.batch_size, resolved.precision)
+    layout = "nhwc" if first_border(resolved).is_innermost else "nchw"
+    found = find(module, input_shape, resolved.batch_size, resolved.precision, layout)
     return registry.cost_models[model].price(found, resolved, registry.cost_models.provider(model))
 
 
@@ -86,12 +87,15 @@ def trace_network(
     pairs = element_signatures(network, registry.blocks)
     keys = [(element, signature, network.classes) for element, signature in pairs]
     distinct = list(dict.fromkeys(keys))
-    tracing = Tracing(registry, Profile.of(target.batch_size, target.precision), cache)
+    profiles = Profile.of(target)
+    tracing = Tracing(registry, list(profiles.values()), cache)
     traces = dict(zip(distinct, tracing.traces(distinct), strict=True))
+    border = first_border(target)
     parts: list[tuple[str, Trace]] = []
     for index, key in enumerate(keys):
-        is_lower = bool(parts) and parts[-1][1].is_lower
-        parts.append((f"layers.{index}_{_name(key[0])}", traces[key][is_lower]))
+        found = dict(zip(profiles, traces[key], strict=True))[border]
+        parts.append((f"layers.{index}_{_name(key[0])}", found))
+        border = border_behind(found, target)
     if not parts:
         raise CostError("the architecture's network has no layers to price")
     return join_traces(parts)

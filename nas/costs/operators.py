@@ -41,6 +41,8 @@ class Operator:
     `sources` says who made what it reads: (index of the operator, or -1 for the input; bytes). `dims` are the
     named dimensions of its kind. `known` is False where no rule describes the operator. `scratch_bytes` is
     memory that torch's kernel takes while it runs, for a copy of an input that lies in another order.
+    `elements` are those of the largest tensor, `width` the bytes of a number of the first, `order` says how
+    the tensors lie in memory (`nas.costs.memory_order`).
     """
 
     name: str
@@ -55,6 +57,9 @@ class Operator:
     dims: tuple[tuple[str, int], ...] = ()
     known: bool = True
     scratch_bytes: int = 0
+    elements: int = 0
+    width: int = 0
+    order: str = "alike"
 
     @property
     def bytes_moved(self) -> int:
@@ -75,7 +80,8 @@ class Trace:
     of them in lower precision. `activation_bytes` is all that operators allocate, `peak_activation_bytes` the
     most that is alive at one time: a tensor lives, with all its views, from the operator that makes it to the
     last that reads it. `allocations` says of each piece of memory when it is there. `is_lower` says of a
-    layer whether its output leaves it in the lower precision of autocast.
+    layer whether its output leaves it in the lower precision of autocast, `is_innermost` whether with the
+    channels innermost.
     """
 
     operators: tuple[Operator, ...]
@@ -87,6 +93,7 @@ class Trace:
     precision: str = "fp32"
     allocations: tuple[Allocation, ...] = ()
     is_lower: bool = False
+    is_innermost: bool = False
 
     @property
     def macs(self) -> int:
@@ -137,6 +144,7 @@ def join_traces(traces: Sequence[tuple[str, Trace]]) -> Trace:
         peak_activation_bytes=max(part.peak_activation_bytes for part in parts),
         allocations=tuple(allocations),
         is_lower=parts[-1].is_lower,
+        is_innermost=parts[-1].is_innermost,
     )
 
 

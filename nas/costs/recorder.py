@@ -17,6 +17,7 @@ from nas.costs.autocast_state import autocast_state
 from nas.costs.call import Call, Work, bind, tensors_of
 from nas.costs.likeness import like_of, new_like
 from nas.costs.liveness import Memory
+from nas.costs.memory_order import as_kernels_write, order_of
 from nas.costs.operators import Operator, Trace
 from nas.costs.outcomes import call_key, recall, remember
 from nas.costs.paths import module_paths
@@ -25,7 +26,7 @@ from nas.costs.precision import AUTOCAST, widths_of
 from nas.costs.rules import unknown
 from nas.costs.rules_matrix import as_linear
 from nas.costs.scratch import scratch_bytes
-from nas.costs.tensors import memory_bytes, memory_key, tensor_bytes
+from nas.costs.tensors import memory_bytes, memory_key, number_bytes, tensor_bytes
 
 TO_COPY = torch.ops.aten._to_copy.default
 
@@ -130,7 +131,8 @@ class Recorder(TorchDispatchMode):
         if self._is_meta and (like := like_of(plan, args)) is not None:
             return like if plan.is_mutable else new_like(like)
         try:
-            return plan.operator(*args, **kwargs)
+            result = plan.operator(*args, **kwargs)
+            return as_kernels_write(plan, args, result) if self._is_meta else result
         except RuntimeError:
             if self._autocast is None or self._is_meta or plan.is_mutable:
                 raise
@@ -184,6 +186,9 @@ class Recorder(TorchDispatchMode):
                 dims=work.dims,
                 known=plan.rule is not None,
                 scratch_bytes=scratch_bytes(work, inputs, self._widths.activation),
+                elements=max((tensor.numel() for tensor in (*inputs, *outputs)), default=0),
+                width=number_bytes(inputs[0].dtype, self._widths.activation) if inputs else 0,
+                order=order_of(work.kind, inputs, outputs),
             )
         )
 

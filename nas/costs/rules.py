@@ -50,13 +50,25 @@ def _grid_sample(call: Call) -> Work:
 
 
 def _resample(factor: int) -> Rule:
-    """So many operations for each element; ``planar`` tells that channels lie apart, map by map."""
+    """So many operations for each element; ``positions`` are those of one map."""
 
     def rule(call: Call) -> Work:
         output = call.outputs[0]
-        planar = int(call.tensors()[0].is_contiguous())
-        dims = (("positions", product(output.shape[2:])), ("planar", planar))
+        dims = (("positions", product(output.shape[2:])),)
         return Work("resample", 0, factor * output.numel(), dims)
+
+    return rule
+
+
+def _norm(factor: int) -> Rule:
+    """So many operations for each element; ``normalized`` are the elements that share their moments, where
+    they are found at run time."""
+
+    def rule(call: Call) -> Work:
+        source = call.tensors()[0]
+        shape = call.given.get("normalized_shape")
+        dims = (("normalized", product(shape)),) if shape else ()
+        return Work("norm", 0, factor * source.numel(), dims)
 
     return rule
 
@@ -78,7 +90,7 @@ RULES: Mapping[str, Rule] = {
     **{name: per_output("pointwise", factor) for name, factor in FACTORS.items()},
     **{name: per_output("pointwise") for name in POINTWISE},
     **{name: per_input("reduce") for name in REDUCTIONS},
-    **{name: per_input("norm", factor) for name, factor in NORMS.items()},
+    **{name: _norm(factor) for name, factor in NORMS.items()},
     **{name: per_output("copy", 0) for name in COPIES},
     **{name: per_output("gather", 0) for name in GATHERS},
     **{name: _resample(factor) for name, factor in RESAMPLES.items()},

@@ -9,6 +9,9 @@ import torch
 
 from nas.costs.call import Call, Rule, Work, product, spread
 
+FUSED_DIMENSIONS = 4
+"""The dimensions of the queries that torch has fused attention for: batch, heads, positions, depth."""
+
 
 def _convolution(call: Call) -> Work:
     """Every weight is used once for each position: of the output, or of the input where it is transposed."""
@@ -79,14 +82,16 @@ def _linear(call: Call) -> Work:
 
 
 def as_linear(work: Work) -> Work:
-    """A batch of products with the same matrix, as the one product that it is."""
-    dims = dict(work.dims)
-    batch, rows = dims["batch"], dims["rows"]
-    return replace(work, kind="gemm", dims=tuple({**dims, "batch": 1, "rows": batch * rows}.items()))
+    """A batch of products with the same matrix, which is a linear layer though it runs as a batch."""
+    return replace(work, kind="gemm")
 
 
 def _attention(call: Call) -> Work:
-    """softmax(Q K^T / sqrt(d)) V over all pairs; ``causal`` tells that half of them are masked, if so."""
+    """softmax(Q K^T / sqrt(d)) V over all pairs; ``causal`` tells that half of them are masked, if so.
+
+    Torch's kernels that never write the scores take four dimensions; it composes attention over any others,
+    with scores in memory: ``fused`` is 0.
+    """
     query, key, value = call["query"], call["key"], call["value"]
     batch, heads = product(query.shape[:-3]), query.shape[-3] if query.ndim > 2 else 1
     queries, keys, depth = query.shape[-2], key.shape[-2], query.shape[-1]
@@ -100,8 +105,18 @@ def _attention(call: Call) -> Work:
         ("value_depth", value.shape[-1]),
         ("causal", int(bool(call.given.get("is_causal")))),
         ("mask", int(isinstance(call.given.get("attn_mask"), torch.Tensor))),
+        ("fused", int(query.ndim == FUSED_DIMENSIONS)),
     )
-    return Work("sdpa", macs, 2 * macs, dims)
+    moved = None if query.ndim == FUSED_DIMENSIONS else _composed_bytes(call, batch * heads * queries * keys)
+    return Work("sdpa", macs, 2 * macs, dims, moved)
+
+
+def _composed_bytes(call: Call, scores: int) -> tuple[int, int]:
+    """What composed attention reads and writes: copies of its inputs, and the scores before and after the
+    softmax."""
+    given = sum(call.bytes(tensor) for tensor in call.tensors())
+    held = scores * call.bytes(call["query"]) // max(1, call["query"].numel())
+    return 2 * given + 2 * held, given + 2 * held + call.bytes(call.outputs[0])
 
 
 def _recurrent(call: Call) -> Work:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 
 from nas.costs.call import Work
+from nas.costs.memory_order import IMAGE_KINDS
 from nas.costs.tensors import number_bytes
 
-IN_ORDER = frozenset({"norm", "softmax", "conv_depthwise"})
+IN_ORDER = frozenset({"norm", "softmax"})
 """Kinds whose kernels read their first input with the last dimension innermost, and copy any other."""
-IN_ORDER_OR_CHANNELS_LAST = frozenset({"conv", "conv_grouped", "pool", "resample"})
-"""Kinds whose kernels take images with the channels innermost too."""
 
 
 def scratch_bytes(work: Work, inputs: list[torch.Tensor], width: int | None) -> int:
@@ -19,6 +18,6 @@ def scratch_bytes(work: Work, inputs: list[torch.Tensor], width: int | None) -> 
         return 0
     tensor = inputs[0]
     is_image = tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
-    if work.kind in IN_ORDER or (work.kind in IN_ORDER_OR_CHANNELS_LAST and not is_image):
+    if work.kind in IN_ORDER or (work.kind in IMAGE_KINDS and not is_image):
         return tensor.numel() * number_bytes(tensor.dtype, width)
     return 0

@@ -163,16 +163,17 @@ class CostTable:
 
     def _sums(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """The figures of networks of (n, layers) rows, of shape (n, targets, ENTRIES)."""
-        single, lower = self._entries.values
-        sums = np.zeros((len(rows), *single.shape[1:]))
+        values, behind = self._entries.values, self._entries.behind
+        sums = np.zeros((len(rows), *values.shape[2:]))
         largest = np.zeros((len(rows), len(self.targets)))
-        is_lower = np.zeros(largest.shape, dtype=bool)
+        border = np.broadcast_to(self._entries.first_borders, largest.shape)
+        targets = np.arange(len(self.targets))
         for column in rows.T:
-            picked = single[column]
-            if self._entries.is_autocast:
-                picked = np.where(is_lower[..., None], lower[column], picked)
-                behind_single, behind_lower = self._entries.is_lower[:, column]
-                is_lower = np.where(is_lower, behind_lower, behind_single)
+            if self._entries.has_borders:
+                place = border, column[:, None], targets
+                picked, border = values[place], behind[place]
+            else:
+                picked = values[0, column]
             sums += picked
             np.maximum(largest, picked[..., -1], out=largest)
         sums[..., -1] = largest

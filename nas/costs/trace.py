@@ -23,14 +23,17 @@ Shapes: TypeAlias = Sequence[int] | Sequence[Sequence[int]]
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 
 
-def trace(module: nn.Module, input_shape: Shapes, batch_size: int = 1, precision: str = "fp32") -> Trace:
+def trace(
+    module: nn.Module, input_shape: Shapes, batch_size: int = 1, precision: str = "fp32", layout: str = "nchw"
+) -> Trace:
     """Every operator that `module` executes in eval mode for an input of (batch_size, *input_shape).
 
     `input_shape` is without the batch; a sequence of shapes stands for several inputs. Inputs are float
-    tensors, or indices where the module embeds them. `precision` says how many bytes a number takes. The
-    module itself is not touched: a copy without data runs on the meta device, or one with data on the CPU
-    where values matter. Raises CostError where it cannot run on such an input, and PluginError where the rule
-    of an operator is wrong.
+    tensors, or indices where the module embeds them. `precision` says how many bytes a number takes,
+    `layout` how images lie in memory: ``nchw``, or ``nhwc`` with the channels innermost. The module itself
+    is not touched: a copy without data runs on the meta device, or one with data on the CPU where values
+    matter. Raises CostError where it cannot run on such an input, and PluginError where the rule of an
+    operator is wrong.
 
     >>> trace(nn.Linear(8, 4), (8,)).macs
     32
@@ -51,7 +54,7 @@ def trace(module: nn.Module, input_shape: Shapes, batch_size: int = 1, precision
             with _undisturbed():
                 copied = twin(module)
                 ran = True
-                return run_traced(copied, shapes, precision, device, dtype)
+                return run_traced(copied, shapes, precision, device, dtype, layout)
         except PluginError:
             raise
         except Exception as error:
@@ -66,6 +69,7 @@ def run_traced(
     precision: str = "fp32",
     device: str = "meta",
     dtype: torch.dtype = torch.float32,
+    layout: str = "nchw",
 ) -> Trace:
     """The trace of a module that may be used up: it runs itself, on the device where it is, in eval mode.
 
@@ -75,7 +79,7 @@ def run_traced(
     if any(part.training for part in module.modules()):
         module.eval()
     with _undisturbed(), torch.inference_mode():
-        inputs = [_input(shape, dtype, place) for shape in shapes]
+        inputs = [_laid_out(_input(shape, dtype, place), layout) for shape in shapes]
         return Recorder(module, place, shapes[0][0], precision).run(inputs)
 
 
@@ -97,6 +101,12 @@ def _input(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
     if device.type == "meta" or not dtype.is_floating_point:
         return torch.zeros(shape, dtype=dtype, device=device)
     return torch.randn(shape, dtype=dtype, device=device, generator=torch.Generator().manual_seed(0))
+
+
+def _laid_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
+    """Images in the memory order of a layout; anything else as it is."""
+    is_image = layout == "nhwc" and tensor.ndim == 4
+    return tensor.contiguous(memory_format=torch.channels_last) if is_image else tensor
 
 
 def batched(input_shape: Shapes, batch_size: int) -> list[tuple[int, ...]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -16,6 +17,8 @@ from nas.spaces.architecture import BlockUse, Graph, Layer, Network, network_to_
 from nas.spaces.signature import Signature
 
 if TYPE_CHECKING:
+    from nas.costs.operators import Trace
+    from nas.costs.target import Target
     from nas.plugins import Registry
     from nas.plugins.plugin import Plugin
 
@@ -27,19 +30,41 @@ ROOMS = ("blocks", "costs")
 """The rooms of nas whose code decides what is traced."""
 
 
+class Border(NamedTuple):
+    """How images pass from one layer to the next: in the lower precision of autocast, as they do behind a
+    convolution, or in single precision; with the channels innermost, or map by map."""
+
+    is_lower: bool = False
+    is_innermost: bool = False
+
+
 class Profile(NamedTuple):
-    """What a layer is traced for: batch size, precision, and whether its input comes in the lower precision
-    of autocast, as it does behind a convolution, or in single precision."""
+    """What a layer is traced for: batch size, precision, and how its input comes."""
 
     batch_size: int
     precision: str
-    is_lower: bool = False
+    border: Border = Border()
 
     @classmethod
-    def of(cls, batch_size: int, precision: str) -> tuple[Profile, ...]:
-        """All profiles that a layer may be met in."""
-        lower = (False, True) if precision.startswith(AUTOCAST) else (False,)
-        return tuple(cls(batch_size, precision, is_lower) for is_lower in lower)
+    def of(cls, target: Target) -> dict[Border, Profile]:
+        """All profiles that a layer may be met in on a target.
+
+        In eager mode kernels take tensors as they lie, which a compiler chooses.
+        """
+        lower = (False, True) if target.precision.startswith(AUTOCAST) else (False,)
+        innermost = (False, True) if target.runtime == "eager" else (False,)
+        borders = [Border(*both) for both in product(lower, innermost)]
+        return {border: cls(target.batch_size, target.precision, border) for border in borders}
+
+
+def first_border(target: Target) -> Border:
+    """How the input of a network comes on a target."""
+    return Border(False, target.layout == "nhwc" and target.runtime == "eager")
+
+
+def border_behind(trace: Trace, target: Target) -> Border:
+    """How the output of a traced layer reaches the next one on a target."""
+    return Border(trace.is_lower, trace.is_innermost and target.runtime == "eager")
 
 
 class TraceKeys:

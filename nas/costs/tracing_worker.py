@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import IO, Any
 
 from nas.costs.trace_codec import decode, encode
-from nas.costs.trace_keys import Key, Profile, TraceKeys
+from nas.costs.trace_keys import Border, Key, Profile, TraceKeys
 from nas.spaces.architecture import Network, network_from_dict, network_to_dict
 
 
@@ -31,7 +31,7 @@ def reply(line: str) -> str:
 
     torch.set_num_threads(1)
     content = json.loads(line)
-    profiles = [Profile(*profile) for profile in content["profiles"]]
+    profiles = [Profile(size, precision, Border(*border)) for size, precision, border in content["profiles"]]
     return json.dumps([_traced(network, profiles) for network in content["layers"]]) + "\n"
 
 

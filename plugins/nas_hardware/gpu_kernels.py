@@ -1,16 +1,21 @@
-"""What the kernels of a GPU take: a model of each class of kernels, and one factor for each class.
+"""What the kernels of a GPU take: a model of the time of each class of kernels, with the constants of each.
 
-Matrix products: `nas_hardware.gpu_products`. Everything else moves its bytes at a share of the bandwidth and
-does its arithmetic on the vector units. Blended resampling of maps that lie apart has a thread for each
-position of one map alone, which walks through batch and channels one by one: it takes as long as that walk.
-The factors are what whole networks measured on one GPU take beside the model; constants, factors and their
-origin are in ``fitted/gpu.json``.
+Dense products: `nas_hardware.gpu_products`, which take more where sizes are not aligned, and where planar
+images are brought into another order first and back. Everything else streams: its time is that of the slowest
+of its traffic at a share of the bandwidth, of its arithmetic on the vector units, of cycles for every element
+and every tap (kernels that work out an address for each), and of the lines whose moments a norm finds one by
+one. What a kernel first copies into another order comes on top. Blended resampling of maps that lie apart
+has a thread for each position of one map alone, which walks through batch and channels one by one: it takes
+as long as that walk.
+
+Constants are in units that carry over between GPUs (shares, cycles); they and their origin are in
+``fitted/gpu.json``.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas_hardware.gpu_products import ProductConstants, Products, products_ms
-from nas_hardware.work import CLASSES
+from nas_hardware.work import CLASSES, CONVOLUTION_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,57 +38,141 @@ if TYPE_CHECKING:
 FITTED = Path(__file__).parent / "fitted" / "gpu.json"
 WALKERS = 512
 """Threads of a multiprocessor that walk through maps at a time."""
+SHARPNESS = 4
+"""How sharply the slowest resource decides: the power of the mean over resources."""
+SINGLE = 4
+"""Bytes of a number in single precision."""
+LEAST_ALIGNED = 16
+"""Sizes of a product that are smaller are not a matter of alignment."""
+OTHERWISE: Mapping[str, float] = {
+    "memory_share": 0.8,
+    "vector_share": 0.5,
+    "element_cycles": 0.0,
+    "tap_cycles": 0.0,
+    "line_cycles": 0.0,
+    "factor": 1.0,
+    "reorder": 0.0,
+}
+"""The constants of classes of which the file says nothing."""
 
 
 @dataclass(frozen=True)
 class GpuConstants:
-    """The fitted constants: of matrix products on tensor and on vector units, and by class, of shape
-    (CLASSES,), the share of the bandwidth, the share of the vector units, and the factor; the plain shares
-    are those in precisions without matrix units, where no factor is known. `walk_step_us` is one step of a
-    walk.
+    """The constants of matrix products on tensor and on vector units, and those by class, each of shape
+    (CLASSES,).
+
+    Of streams: `memory_share` of the bandwidth, `vector_share` of the vector units, `element_cycles` and
+    `tap_cycles` of a lane for each element and each of its taps, `line_cycles` of a multiprocessor for each
+    line of a norm. Of products on tensor cores: `factor` beside the model, and `reorder`, so many times the
+    traffic of planar convolutions is spent on their order. `misaligned` is the factor of products by what
+    their sizes are multiples of: ``1``, ``2`` or ``4`` numbers; ``innermost`` of convolutions that lie so;
+    ``plane`` of planar ones by the size of a map. `plain_memory_share` is that of precisions without matrix
+    units. `walk_step_us` is one step of a walk.
     """
 
     tensor: ProductConstants
     vector: ProductConstants
     memory_share: Column
     vector_share: Column
+    element_cycles: Column
+    tap_cycles: Column
+    line_cycles: Column
     factor: Column
-    walk_step_us: float
+    reorder: Column
     plain_memory_share: Column
-    plain_vector_share: Column
+    misaligned: Mapping[str, float]
+    walk_step_us: float
 
 
 def kernels_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
     """The milliseconds of each kernel, of shape (n,), without its launch."""
-    found = model_ms(work, speed, constants)
-    return found * constants.factor[work.classes] if speed.tensor else found
-
-
-def model_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
-    """The milliseconds of each kernel by the model of its class, without launch and factor."""
-    found = _streams_ms(work, speed, constants)
+    found = streams_ms(work, speed, constants)
     dense = work.matrix
     if dense.any():
-        some = work.chosen(dense)
-        products = Products(some["batch"], some["rows"], some["columns"], some["inner"], some.moved)
-        found[dense] = products_ms(products, speed, constants.tensor if speed.tensor else constants.vector)
+        products = work.chosen(dense)
+        found[dense] = adapted_ms(products, tilings_ms(products, speed, constants), speed, constants)
     return found
 
 
-def _streams_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
-    """Kernels that stream: the longest of their traffic, their arithmetic on the vector units, and their
-    walks."""
-    memory_share, vector_share = constants.memory_share, constants.vector_share
+def tilings_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
+    """The milliseconds of products by their best tiling; those of numbers in single precision run on vector
+    units where the network is in half precision."""
+    on_vector = np.full(len(work), not speed.tensor)
+    if speed.tensor and speed.width < SINGLE:
+        on_vector |= (work["width"] == SINGLE) & work.is_of("gemm", "gemm_batch", "bmm", "sdpa")
+    vector_speed = replace(speed, matrix=speed.vector, width=SINGLE) if speed.tensor else speed
+    found = np.zeros(len(work))
+    for chosen, units, tiling in (
+        (~on_vector, speed, constants.tensor),
+        (on_vector, vector_speed, constants.vector),
+    ):
+        if chosen.any():
+            some = work.chosen(chosen)
+            products = Products(some["batch"], some["rows"], some["columns"], some["inner"], some.moved)
+            found[chosen] = products_ms(products, units, tiling)
+    return found
+
+
+def adapted_ms(work: Work, tilings: Column, speed: GpuSpeed, constants: GpuConstants) -> Column:
+    """What products take by their class, alignment and order, from the time of their best tiling."""
     if not speed.tensor:
-        memory_share, vector_share = constants.plain_memory_share, constants.plain_vector_share
-    memory = work.moved / (speed.bandwidth * memory_share[work.classes])
-    vector = speed.vector * speed.sustained * vector_share[work.classes]
-    found: Column = np.maximum(memory, work["flops"] / vector)
+        return tilings
+    images = work.is_of(*CONVOLUTION_CLASSES)
+    innermost = work.is_of("conv_1x1_innermost", "conv_innermost")
+    least = np.minimum(_alignment(work["columns"]), _alignment(work["inner"]))
+    is_large = np.minimum(work["columns"], work["inner"]) >= LEAST_ALIGNED
+    factor = constants.factor[work.classes]
+    planar = images & ~innermost & (work["planar"] > 0) & (work["positions"] > 1)
+    factor = factor * np.where(planar & (work["positions"] % 4 > 0), constants.misaligned["plane"], 1)
+    factor = factor * np.where(innermost & (least < 8), constants.misaligned["innermost"], 1)
+    for size in (1, 2, 4):
+        chosen = ~images & is_large & (least == size)
+        factor = np.where(chosen, factor * constants.misaligned[str(size)], factor)
+    reorder = np.where(planar, constants.reorder[work.classes] * work.moved / speed.bandwidth, 0)
+    found: Column = tilings * factor + reorder
+    return found
+
+
+def _alignment(sizes: Column) -> Column:
+    """The largest of 8, 4, 2 and 1 that divides each size."""
+    return np.select([sizes % 8 == 0, sizes % 4 == 0, sizes % 2 == 0], [8.0, 4.0, 2.0], 1.0)
+
+
+def streams_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
+    """The milliseconds of kernels that stream; of others, whatever comes out."""
+    classes = work.classes
+    share = constants.memory_share if speed.tensor else constants.plain_memory_share
+    lanes = speed.vector * speed.sustained / 2
+    cycles = constants.element_cycles[classes] + constants.tap_cycles[classes] * work["taps"]
+    lines = constants.line_cycles[classes] * work["lines"] / (speed.units * speed.clock * speed.sustained)
+    found = _slowest(
+        work.moved / (speed.bandwidth * share[classes]),
+        work["flops"] / (speed.vector * speed.sustained * constants.vector_share[classes]),
+        cycles * work["elements"] / lanes,
+        lines,
+    )
+    found = found + _copies_ms(work, speed, constants)
     walks = work.is_of("resample") & (work["planar"] > 0) & (work["flops"] > 0)
     if walks.any():
         positions = np.maximum(work["positions"], 1)
         steps = work["written"] / (speed.width * positions) * np.ceil(positions / (WALKERS * speed.units))
         found = np.where(walks, np.maximum(found, steps * constants.walk_step_us / 1e3), found)
+    return found
+
+
+def _copies_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
+    """The copies that kernels first make, each read and written, with the axes in another order."""
+    own = CLASSES.index("copy_transposed")
+    numbers = work["scratch"] / np.maximum(work["width"], 1)
+    return _slowest(
+        2 * work["scratch"] / (speed.bandwidth * constants.memory_share[own]),
+        numbers * constants.element_cycles[own] / (speed.vector * speed.sustained / 2),
+    )
+
+
+def _slowest(*times: Column) -> Column:
+    total = sum(time**SHARPNESS for time in times)
+    found: Column = np.asarray(total, dtype=np.float64) ** (1 / SHARPNESS)
     return found
 
 
@@ -95,18 +184,17 @@ def fitted_constants() -> GpuConstants:
 
 def read_constants(content: Mapping[str, Any]) -> GpuConstants:
     """The constants of a JSON object."""
+    plain = {**content["memory_share"], **content["plain_memory_share"]}
     return GpuConstants(
         tensor=ProductConstants(**content["tensor_products"]),
         vector=ProductConstants(**content["vector_products"]),
-        memory_share=_by_class(content["memory_share"]),
-        vector_share=_by_class(content["vector_share"]),
-        factor=_by_class(content["factor"]),
+        plain_memory_share=by_class(plain, OTHERWISE["memory_share"]),
+        misaligned=dict(content["misaligned"]),
         walk_step_us=content["walk_step_us"],
-        plain_memory_share=_by_class(content["plain_memory_share"]),
-        plain_vector_share=_by_class(content["plain_vector_share"]),
+        **{name: by_class(content[name], otherwise) for name, otherwise in OTHERWISE.items()},
     )
 
 
-def _by_class(content: Mapping[str, float]) -> Column:
-    """One number for each of CLASSES; ``other`` is that of those not named."""
-    return np.array([content.get(name, content["other"]) for name in CLASSES])
+def by_class(content: Mapping[str, float], otherwise: float) -> Column:
+    """One number for each of CLASSES."""
+    return np.array([content.get(name, otherwise) for name in CLASSES])

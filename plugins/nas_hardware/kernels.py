@@ -54,7 +54,8 @@ def kernels_of(steps: Sequence[Step], target: Target) -> Kernels:
     if whole or (on_cpu(target) and target.runtime == "eager"):  # dispatch is all that begins a kernel there
         launched[:] = 0.0
     if target.device.device_class in GPU_CLASSES:
-        busy = kernels_ms(work_of(operators, moved.tolist()), gpu_speed(target), fitted_constants())
+        work = work_of(operators, moved.tolist(), eager=target.runtime == "eager")
+        busy = kernels_ms(work, gpu_speed(target), fitted_constants())
     elif on_cpu(target):
         busy = cpu_kernel_ms(operators, speed_of(target), moved, target.runtime)
     else:

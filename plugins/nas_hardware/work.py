@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas_hardware.depthwise import depthwise_class
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -22,13 +24,16 @@ if TYPE_CHECKING:
 
 CLASSES = (
     "conv_1x1",
+    "conv_1x1_innermost",
     "conv",
+    "conv_innermost",
     "conv_grouped",
-    "depthwise_3",
-    "depthwise_5",
-    "depthwise_7",
-    "depthwise_large",
+    "depthwise_library",
+    "depthwise_plain",
+    "depthwise_innermost",
+    "depthwise_fallback",
     "gemm",
+    "gemm_batch",
     "bmm",
     "sdpa",
     "batch_norm",
@@ -36,10 +41,11 @@ CLASSES = (
     "group_norm",
     "softmax",
     "pointwise",
-    "join",
+    "spread",
+    "transposed",
     "cat",
     "copy",
-    "cast",
+    "copy_transposed",
     "reduce",
     "pool",
     "gather",
@@ -51,19 +57,33 @@ CLASSES = (
     "sparse",
     "custom",
 )
-"""The kernels that are told apart; ``join`` is a pointwise operator of several tensors. Depthwise
-convolutions are told apart by the kernel size that libraries have kernels for."""
-DEPTHWISE = ((9, "depthwise_3"), (25, "depthwise_5"), (49, "depthwise_7"))
-"""The most taps of each class of depthwise convolutions but the last."""
+"""The kernels that are told apart. Convolutions by how images lie in memory, depthwise ones by
+`nas_hardware.depthwise`; ``gemm_batch`` is a linear layer that runs as a batch of products; pointwise
+operators and casts, by how their tensors lie to each other: ``pointwise``, ``spread``, ``transposed``."""
 CLASS_OF_NAME = {
     "cat": "cat",
     "stack": "cat",
-    "_to_copy": "cast",
     "batch_norm": "batch_norm",
     "group_norm": "group_norm",
     "instance_norm": "group_norm",
     "constant_pad_nd": "pad",
 }
+IN_STEP = {"alike": "pointwise", "spread": "spread", "transposed": "transposed"}
+"""Order of the tensors of a pointwise operator → its class."""
+COMPILED = {
+    "spread": "pointwise",
+    "transposed": "pointwise",
+    "copy_transposed": "copy",
+    "conv_1x1_innermost": "conv_1x1",
+    "conv_innermost": "conv",
+    "depthwise_plain": "depthwise_innermost",
+    "depthwise_library": "depthwise_innermost",
+    "depthwise_fallback": "depthwise_innermost",
+}
+"""The classes that there are in eager mode alone → those of kernels that a compiler writes or chooses."""
+CONVOLUTION_CLASSES = ("conv_1x1", "conv_1x1_innermost", "conv", "conv_innermost", "conv_grouped")
+PRODUCT_CLASSES = (*CONVOLUTION_CLASSES, "gemm", "gemm_batch", "bmm", "sdpa")
+"""The classes that are dense matrix products."""
 PRODUCT_KINDS = frozenset({"conv", "conv_grouped", "gemm", "bmm", "sdpa"})
 """The kinds that are dense matrix products."""
 COLUMNS = (
@@ -74,8 +94,13 @@ COLUMNS = (
     "flops",
     "read",
     "written",
+    "scratch",
+    "elements",
+    "taps",
+    "lines",
     "positions",
     "planar",
+    "width",
 )
 
 
@@ -83,8 +108,10 @@ COLUMNS = (
 class Work:
     """Operators as arrays of shape (n,): `classes` are indices into CLASSES, `values` of shape (n, COLUMNS).
 
-    `moved` are the bytes each still moves where a runtime fuses. `positions` and `planar` are those of a
-    resampled map: its places, and whether its channels lie apart.
+    `moved` are the bytes each still moves where a runtime fuses. `scratch` are those of a copy in another
+    order that the kernel makes first. `elements` are what a kernel has threads for, `taps` what each of them
+    reads, `lines` what has moments of its own in a norm. `positions` are those of a map, `planar` says that
+    its channels lie apart. `width` is the bytes of a number.
     """
 
     classes: NDArray[np.int64]
@@ -108,14 +135,24 @@ class Work:
     @cached_property
     def matrix(self) -> NDArray[np.bool_]:
         """Which operators are dense matrix products."""
-        return self.is_of("conv_1x1", "conv", "conv_grouped", "gemm", "bmm", "sdpa")
+        return self.is_of(*PRODUCT_CLASSES)
 
 
-def work_of(operators: Sequence[Operator], moved: Sequence[float] | None = None) -> Work:
-    """The work of operators; `moved` replaces the bytes that each moves."""
+def work_of(
+    operators: Sequence[Operator], moved: Sequence[float] | None = None, *, eager: bool = True
+) -> Work:
+    """The work of operators; `moved` replaces the bytes that each moves.
+
+    Where a compiler writes the kernels (not `eager`) it chooses how tensors lie: no kernel copies what it
+    reads, none goes through tensors that lie differently.
+    """
     values = np.array([_row(operator) for operator in operators], dtype=np.float64)
     values = values.reshape(len(operators), len(COLUMNS))
     classes = np.array([CLASSES.index(class_of(operator)) for operator in operators], dtype=np.int64)
+    if not eager:
+        values[:, [COLUMNS.index(name) for name in ("scratch", "lines", "planar")]] = 0
+        for name, plain in COMPILED.items():
+            classes[classes == CLASSES.index(name)] = CLASSES.index(plain)
     traffic = [operator.bytes_moved for operator in operators] if moved is None else moved
     return Work(classes, values, np.asarray(traffic, dtype=np.float64))
 
@@ -123,20 +160,37 @@ def work_of(operators: Sequence[Operator], moved: Sequence[float] | None = None)
 def class_of(operator: Operator) -> str:
     """The class of the kernel that runs an operator."""
     kind = operator.kind
-    if kind in ("conv", "conv_depthwise"):
-        taps = _product_of(dict(operator.dims), "kernel_")
-        if kind == "conv":
-            return "conv_1x1" if taps == 1 else "conv"
-        return next((name for most, name in DEPTHWISE if taps <= most), "depthwise_large")
+    if kind == "conv_depthwise":
+        return depthwise_class(operator)
+    if kind == "conv":
+        name = "conv_1x1" if _product_of(dict(operator.dims), "kernel_") == 1 else "conv"
+        return f"{name}_innermost" if operator.order == "innermost" else name
+    if kind == "gemm":
+        return "gemm_batch" if (operator.dim("batch") or 1) > 1 else "gemm"
     if kind == "pointwise":
-        return "join" if len(operator.sources) > 1 or operator.weight_bytes else "pointwise"
+        return IN_STEP.get(operator.order, "pointwise")
     named = CLASS_OF_NAME.get(operator.name.rstrip("_"), CLASS_OF_NAME.get(operator.name))
+    if kind == "copy" and named is None:
+        return _class_of_copy(operator)
     return named or (kind if kind in CLASSES else "custom")
+
+
+def _class_of_copy(operator: Operator) -> str:
+    if operator.order == "transposed":
+        return "copy_transposed"
+    return "pointwise" if operator.name == "_to_copy" and operator.order == "alike" else "copy"
 
 
 def _row(operator: Operator) -> tuple[float, ...]:
     dims = dict(operator.dims)
     batch, rows, columns, inner = _product(operator, dims)
+    is_depthwise = operator.kind == "conv_depthwise"
+    taps = inner if is_depthwise else dims.get("window", 1)
+    elements = float(operator.elements)
+    if is_depthwise:
+        elements = batch * rows * columns
+    elif "window" in dims:
+        elements = operator.flops / max(1, taps)
     return (
         batch,
         rows,
@@ -145,16 +199,25 @@ def _row(operator: Operator) -> tuple[float, ...]:
         operator.flops,
         operator.bytes_read,
         operator.bytes_written,
-        dims.get("positions", 1),
-        dims.get("planar", 0),
+        operator.scratch_bytes,
+        elements,
+        taps,
+        operator.elements / dims["normalized"] if dims.get("normalized") else 0,
+        _positions(dims),
+        operator.order != "innermost",
+        operator.width,
     )
+
+
+def _positions(dims: dict[str, int]) -> int:
+    return _product_of(dims, "out_") if "in_channels" in dims else dims.get("positions", 1)
 
 
 def _product(operator: Operator, dims: dict[str, int]) -> tuple[float, float, float, float]:
     """The batch, rows, columns and inner size of the products that an operator is; one product with three
     sizes alike where its rule names none."""
     if "in_channels" in dims:
-        return _convolution(dims)
+        return _convolution(dims, operator.order)
     if "queries" in dims:
         depth = dims.get("depth", 1)
         inner = depth + dims.get("value_depth", depth)
@@ -165,14 +228,21 @@ def _product(operator: Operator, dims: dict[str, int]) -> tuple[float, float, fl
     return dims.get("batch", 1), dims.get("rows", 1), dims.get("columns", 1), dims.get("inner", 1)
 
 
-def _convolution(dims: dict[str, int]) -> tuple[float, float, float, float]:
-    """A product for each group; a transposed one reaches each position by one in so many of its taps."""
-    groups = max(1, dims.get("groups", 1))
-    inner = dims["in_channels"] / groups * _product_of(dims, "kernel_")
+def _convolution(dims: dict[str, int], order: str) -> tuple[float, float, float, float]:
+    """A product for each group; a transposed one reaches each position by one in so many of its taps.
+
+    Where channels lie apart, convolutions of one tap and no stride have a product for each image: only
+    within one lie its positions side by side.
+    """
+    groups, images = max(1, dims.get("groups", 1)), dims.get("batch", 1)
+    taps, positions = _product_of(dims, "kernel_"), _product_of(dims, "out_")
+    inner = dims["in_channels"] / groups * taps
     if dims.get("transposed"):
         inner /= _product_of(dims, "stride_")
-    rows = dims.get("batch", 1) * _product_of(dims, "out_")
-    return groups, rows, dims.get("out_channels", groups) / groups, inner
+    columns = dims.get("out_channels", groups) / groups
+    if order != "innermost" and taps == groups == _product_of(dims, "stride_") == 1:
+        return images, positions, columns, inner
+    return groups, images * positions, columns, inner
 
 
 def _product_of(dims: dict[str, int], prefix: str) -> int:

@@ -36,13 +36,13 @@ def test_a_linear_layer_on_something_contiguous_is_one_operator():
 
 
 def test_a_linear_layer_on_a_permuted_map_multiplies_and_adds_apart():
-    """As torch does, with the weights spread over the batch; the product is that of the layer."""
+    """As torch does, with the weights spread over a batch of products; they are those of the layer."""
     layer = nn.Linear(4, 5)
     module = nn.Sequential(Function(lambda x: x.permute(0, 2, 3, 1)), layer)
     found = trace(module, (4, 6, 8), batch_size=2).operators
     assert [operator.name for operator in found] == ["clone", "linear", "add"]
     assert {operator.module for operator in found} == {"1"}
-    assert (found[1].kind, found[1].dim("batch"), found[1].dim("rows")) == ("gemm", 1, 96)
+    assert (found[1].kind, found[1].dim("batch"), found[1].dim("rows")) == ("gemm", 12, 8)
     assert found[1].macs == 2 * 48 * 20
     assert found[2].flops == 2 * 48 * 5
     assert found[1].weight_bytes + found[2].weight_bytes == 4 * (20 + 5)

@@ -183,14 +183,14 @@ def test_kernels_copy_what_lies_in_another_order(module, order, copied):
     assert operator.scratch_bytes == copied
 
 
-def test_images_may_lie_with_the_channels_innermost():
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_images_may_lie_with_the_channels_innermost(groups):
     class Last(nn.Module):
-        def __init__(self, groups):
+        def __init__(self):
             super().__init__()
             self.conv = nn.Conv2d(4, 4, 1, groups=groups)
 
         def forward(self, x):
             return self.conv(x.permute(0, 3, 1, 2))
 
-    assert trace(Last(1), (5, 5, 4)).operators[0].scratch_bytes == 0
-    assert trace(Last(4), (5, 5, 4)).operators[0].scratch_bytes == 4 * 100
+    assert trace(Last(), (5, 5, 4)).operators[0].scratch_bytes == 0

@@ -12,7 +12,7 @@ import pytest
 
 from nas.costs import CostTable, deployed, resolve_target, tracing, tracing_pool
 from nas.costs.trace_codec import decode, encode
-from nas.costs.trace_keys import Key, Profile, TraceKeys, code_digest
+from nas.costs.trace_keys import Border, Key, Profile, TraceKeys, code_digest
 from nas.costs.tracing_pool import CHUNK, TracingPool, worker_count
 from nas.errors import BlockError
 from nas.plugins import default_registry
@@ -22,7 +22,7 @@ from nas.spaces import load_space
 REGISTRY = default_registry()
 TINY = load_space("tiny", REGISTRY)
 VECTORS = TINY.sample_vectors(40, np.random.default_rng(0))
-PROFILES = [Profile(1, "fp16"), Profile(4, "fp32"), Profile(1, "amp-fp16", True)]
+PROFILES = [Profile(1, "fp16"), Profile(4, "fp32"), Profile(1, "amp-fp16", Border(True))]
 
 
 class Memory:

@@ -89,11 +89,15 @@ PRODUCTS = {
 CONTENT: dict[str, Any] = {
     "tensor_products": PRODUCTS,
     "vector_products": {**PRODUCTS, "compute_share": 0.9, "begin_cycles": 1000.0},
-    "memory_share": {"other": 0.8, "norm": 0.5},
-    "vector_share": {"other": 0.5, "depthwise_3": 0.25},
-    "plain_memory_share": {"other": 0.7, "norm": 0.4},
-    "plain_vector_share": {"other": 0.5, "depthwise_3": 0.05},
-    "factor": {"other": 1.0},
+    "memory_share": {"norm": 0.5},
+    "plain_memory_share": {"norm": 0.4},
+    "vector_share": {"pool": 0.25},
+    "element_cycles": {"spread": 50.0, "copy_transposed": 100.0, "depthwise_plain": 10.0},
+    "tap_cycles": {"depthwise_plain": 20.0, "depthwise_library": 5.0},
+    "line_cycles": {"norm": 400.0},
+    "factor": {},
+    "reorder": {"conv": 2.0},
+    "misaligned": {"1": 2.0, "2": 1.5, "4": 1.2, "innermost": 1.4, "plane": 1.3},
     "walk_step_us": 0.2,
 }
 """Round constants in the form of ``fitted/gpu.json``."""
@@ -114,13 +118,16 @@ def operator(
     sources: tuple[tuple[int, int], ...] = (),
     known: bool = True,
     name: str | None = None,
+    scratch: int = 0,
+    elements: int = 0,
+    width: int = 2,
+    order: str = "alike",
     **dims: int,
 ) -> Operator:
     """An operator by its numbers."""
-    macs = flops // 2
-    return Operator(
-        name or kind, kind, "m", macs, flops, read, written, 0, tuple(sources), tuple(dims.items()), known
-    )
+    macs, place = flops // 2, (scratch, elements, width, order)
+    given = (read, written, 0, tuple(sources), tuple(dims.items()), known)
+    return Operator(name or kind, kind, "m", macs, flops, *given, *place)
 
 
 def product(
@@ -129,7 +136,8 @@ def product(
     """A matrix product with the traffic of its three matrices."""
     flops = 2 * batch * rows * columns * inner
     read, written = width * batch * (rows * inner + inner * columns), width * batch * rows * columns
-    return operator(kind, flops, read, written, batch=batch, rows=rows, columns=columns, inner=inner)
+    sizes = {"batch": batch, "rows": rows, "columns": columns, "inner": inner}
+    return operator(kind, flops, read, written, width=width, **sizes)
 
 
 def traced(*operators: Operator) -> Trace:

@@ -136,7 +136,8 @@ def depthwise(channels=64, extent=64, stride=2, kernel=3):
     def refused(images: int, **changes) -> bool:
         on = resolve_target("rtx3090", precision="amp-fp16", **{"runtime": "eager", **changes})
         with torch.device("meta"):
-            found = run_traced(module, [(images, channels, extent, extent)], on.precision)
+            shapes = [(images, channels, extent, extent)]
+            found = run_traced(module, shapes, on.precision, layout=on.layout)
         return bool(limits.refusals(found, on))
 
     return refused

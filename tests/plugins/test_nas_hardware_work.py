@@ -44,12 +44,12 @@ def enlarged(**options):
         (nn.Conv2d(16, 8, 3), "conv"),
         (nn.Conv2d(16, 8, (1, 3)), "conv"),
         (nn.ConvTranspose2d(16, 8, 2, 2), "conv"),
-        (nn.Conv2d(16, 16, 1, groups=16), "depthwise_3"),
-        (nn.Conv2d(16, 16, 3, groups=16), "depthwise_3"),
-        (nn.Conv2d(16, 32, 5, groups=16), "depthwise_5"),
-        (nn.Conv2d(16, 16, 7, groups=16), "depthwise_7"),
-        (nn.Conv2d(16, 16, 8, groups=16), "depthwise_large"),
-        (nn.Conv2d(16, 16, (1, 7), groups=16), "depthwise_3"),
+        (nn.Conv2d(16, 16, 1, groups=16), "depthwise_plain"),
+        (nn.Conv2d(16, 16, 3, groups=16), "depthwise_plain"),
+        (nn.Conv2d(16, 32, 5, groups=16), "depthwise_plain"),
+        (nn.Conv2d(16, 16, 7, groups=16), "depthwise_plain"),
+        (nn.Conv2d(16, 16, 8, groups=16), "depthwise_plain"),
+        (nn.Conv2d(16, 16, (1, 7), groups=16), "depthwise_plain"),
         (nn.Conv2d(16, 8, 1, groups=4), "conv_grouped"),
         (nn.Conv2d(16, 8, 3, groups=4), "conv_grouped"),
         (nn.Linear(8, 4), "gemm"),
@@ -64,10 +64,13 @@ def enlarged(**options):
         (nn.ReLU(), "pointwise"),
         (nn.ReLU(inplace=True), "pointwise"),
         (Function(lambda x: x.mul_(2)), "pointwise"),
-        (nn.PReLU(), "join"),
+        (nn.PReLU(), "pointwise"),
+        (Function(lambda x: x + x[:, :1]), "spread"),
+        (Function(lambda x: x + x.transpose(1, 3).contiguous().transpose(1, 3)), "transposed"),
         (Function(lambda x: torch.cat((x, x))), "cat"),
         (Function(lambda x: torch.stack((x, x))), "cat"),
         (Function(lambda x: x.transpose(1, 2).contiguous()), "copy"),
+        (Function(lambda x: x.transpose(1, 3).contiguous()), "copy_transposed"),
         (nn.ZeroPad2d(1), "pad"),
         (nn.ReflectionPad2d(1), "copy"),
         (nn.AdaptiveAvgPool2d(1), "pool"),
@@ -82,17 +85,50 @@ def test_the_class_of_what_modules_execute(module, name):
     assert class_of(operators_of(module, 16, 8, 8)[-1]) == name
 
 
-def test_residuals_are_told_from_activations_and_keep_their_class_in_place():
-    kinds = [class_of(found) for found in operators_of(Function(double), 16)]
-    assert kinds == ["pointwise", "join"]
+def test_additions_are_pointwise_in_place_too():
+    assert [class_of(found) for found in operators_of(Function(double), 16)] == ["pointwise", "pointwise"]
     in_place = operators_of(Function(lambda x: x.relu().add_(x)), 16)
-    assert [class_of(found) for found in in_place] == ["pointwise", "join"]
+    assert [class_of(found) for found in in_place] == ["pointwise", "pointwise"]
 
 
-def test_casts_under_autocast_are_kernels_of_their_own():
+def test_casts_under_autocast_are_kernels_like_any_pointwise_operator():
     found = operators_of(nn.Sequential(nn.Conv2d(16, 8, 1), nn.Softmax(1)), 16, 8, 8, precision="amp-fp16")
-    assert [class_of(one) for one in found] == ["cast", "cast", "cast", "conv_1x1", "softmax"]
-    assert "cast" not in {class_of(one) for one in operators_of(nn.Conv2d(16, 8, 1), 16, 8, 8)}
+    assert [class_of(one) for one in found] == ["pointwise"] * 3 + ["conv_1x1", "softmax"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "names"),
+    [
+        ("nchw", ["conv_1x1", "conv", "conv_grouped", "depthwise_library", "depthwise_plain"]),
+        (
+            "nhwc",
+            [
+                "conv_1x1_innermost",
+                "conv_innermost",
+                "conv_grouped",
+                "depthwise_innermost",
+                "depthwise_fallback",
+            ],
+        ),
+    ],
+)
+def test_convolutions_are_told_apart_by_the_order_of_their_images(layout, names):
+    module = nn.Sequential(
+        nn.Conv2d(32, 32, 1),
+        nn.Conv2d(32, 32, 3, padding=1),
+        nn.Conv2d(32, 32, 3, padding=1, groups=4),
+        nn.Conv2d(32, 32, 3, padding=1, groups=32),
+        nn.Conv2d(32, 32, 9, padding=4, groups=32),
+    )
+    found = trace(module, (32, 14, 14), 2, "fp16", layout).operators
+    assert [class_of(one) for one in found] == names
+
+
+def test_a_linear_layer_on_a_permuted_map_is_a_batch_of_products():
+    module = nn.Sequential(Function(lambda x: x.transpose(1, 2)), nn.Linear(16, 8))
+    found = operators_of(module, 16, 8)
+    assert [class_of(one) for one in found if one.kind == "gemm"] == ["gemm_batch"]
+    assert sizes(found[0]) == (2, 8, 8, 16)
 
 
 def test_what_no_class_fits_is_custom():
@@ -111,7 +147,8 @@ def test_every_kind_of_operator_has_a_class():
 @pytest.mark.parametrize(
     ("module", "shape", "expected"),
     [
-        (nn.Conv2d(16, 32, 1), (16, 8, 4), (1, 2 * 32, 32, 16)),
+        (nn.Conv2d(16, 32, 1), (16, 8, 4), (2, 32, 32, 16)),
+        (nn.Conv2d(16, 32, 1, stride=2), (16, 8, 4), (1, 2 * 8, 32, 16)),
         (nn.Conv2d(16, 32, 3, 2, 1), (16, 8, 8), (1, 2 * 16, 32, 16 * 9)),
         (nn.Conv1d(16, 32, 3), (16, 10), (1, 2 * 8, 32, 16 * 3)),
         (nn.Conv3d(4, 6, 3), (4, 5, 5, 5), (1, 2 * 27, 6, 4 * 27)),
@@ -154,7 +191,22 @@ def test_the_other_sizes():
     work = work_of([convolution])
     assert (work["read"][0], work["written"][0]) == (convolution.bytes_read, convolution.bytes_written)
     assert work["flops"][0] == convolution.flops
-    assert (work["positions"][0], work["planar"][0]) == (1, 0)
+    assert (work["positions"][0], work["planar"][0], work["width"][0]) == (16, 1, 2)
+    assert (work["elements"][0], work["taps"][0], work["lines"][0]) == (2 * 16 * 64, 1, 0)
+
+
+def test_what_goes_over_elements_taps_and_lines():
+    work = work_of(
+        [
+            only(nn.Conv2d(16, 16, 3, groups=16), 16, 8, 8),
+            only(nn.MaxPool2d(3, 2), 16, 9, 9),
+            only(nn.LayerNorm(8), 16, 8),
+            only(nn.LayerNorm((16, 8)), 16, 8),
+        ]
+    )
+    assert work["elements"].tolist() == [2 * 16 * 36, 2 * 16 * 16, 2 * 16 * 8, 2 * 16 * 8]
+    assert work["taps"].tolist() == [9, 9, 1, 1]
+    assert work["lines"].tolist() == [0, 0, 2 * 16, 2]
 
 
 @pytest.mark.parametrize(("memory_format", "planar"), [(None, 1), (torch.channels_last, 0)])
