@@ -37,7 +37,7 @@ Prior = tuple[float, float]
 PRIORS: Mapping[str, Mapping[str, Prior]] = {
     "memory_share": {
         "pointwise": (0.9, 0.05),
-        "batch_norm": (0.9, 0.07),
+        "batch_norm": (0.9, 0.04),
         "norm": (0.8, 0.1),
         "group_norm": (0.7, 0.3),
         "softmax": (0.8, 0.15),

@@ -61,7 +61,7 @@ KINDS = {
 @dataclass(frozen=True)
 class Measured:
     """One measured network: its key ``model@size``, family, batch size, seconds a step, parameters in
-    millions."""
+    millions, multiply-adds in thousand millions, and how its images lie in memory."""
 
     key: str
     family: str
@@ -69,6 +69,12 @@ class Measured:
     seconds: float
     params: float
     gmacs: float
+    layout: str = "nchw"
+
+    @property
+    def traced(self) -> str:
+        """The key of its operators."""
+        return f"{self.key}/{self.layout}"
 
 
 def networks(folder: Path, layout: str = "nchw") -> list[Measured]:
@@ -82,6 +88,7 @@ def networks(folder: Path, layout: str = "nchw") -> list[Measured]:
             float(row["infer_step_time"]) / 1e3,
             float(row["param_count"]),
             float(row["infer_gmacs"] or "nan"),
+            layout,
         )
         for row in rows(path)
     ]

@@ -40,7 +40,8 @@ class Kernels:
 @dataclass(frozen=True)
 class Networks:
     """Measured networks on one device: the work of all their operators, the network each belongs to and how
-    often it runs, the milliseconds, the family and the batch size of each network."""
+    often it runs, the milliseconds, the family and the batch size of each network, and whether its images lie
+    with the channels innermost."""
 
     work: Work
     network: NDArray[np.int64]
@@ -48,6 +49,7 @@ class Networks:
     milliseconds: Column
     families: Sequence[str]
     batches: Column
+    innermost: NDArray[np.bool_]
 
 
 def fit_products(

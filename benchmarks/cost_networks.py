@@ -54,14 +54,16 @@ def traced_operators() -> Mapping[str, tuple[Work, np.ndarray]]:
     return found
 
 
-def measured_networks(folder: Path) -> tuple[Networks, int]:
-    """The measured networks of the folder, and how many of them stand on their operator list alone."""
+def measured_networks(folder: Path, *layouts: str) -> tuple[Networks, int]:
+    """The networks of the folder measured in some layouts, by default both, and how many of them stand on
+    their operator list alone."""
     traced, lists = traced_operators(), operator_lists(folder)
-    chosen = [one for one in networks(folder) if one.key in traced or one.key in lists]
+    measured = [one for layout in layouts or ("nchw", "nhwc") for one in networks(folder, layout)]
+    chosen = [one for one in measured if one.traced in traced or (one.key in lists and one.layout == "nchw")]
     works, counts, listed = [], [], 0
     for one in chosen:
-        if one.key in traced:
-            work, count = traced[one.key]
+        if one.traced in traced:
+            work, count = traced[one.traced]
         else:
             listed += 1
             operators = operators_of(lists[one.key], one.batch)
@@ -78,9 +80,9 @@ def measured_networks(folder: Path) -> tuple[Networks, int]:
     milliseconds = np.array([one.seconds * 1e3 for one in chosen])
     families = [family_of(one.key) for one in chosen]
     batches = np.array([float(one.batch) for one in chosen])
-    return Networks(
-        joined, owner, np.concatenate(counts).astype(float), milliseconds, families, batches
-    ), listed
+    innermost = np.array([one.layout == "nhwc" for one in chosen])
+    counted = np.concatenate(counts).astype(float)
+    return Networks(joined, owner, counted, milliseconds, families, batches, innermost), listed
 
 
 def gemms(folder: Path) -> Iterator[Kernels]:

@@ -1,7 +1,8 @@
-"""Traces the networks of a published benchmark, for the fit of the factors: needs timm, which `nas` does not.
+"""Traces the networks of a published benchmark, for the fit of the classes: needs timm, which `nas` does not.
 
-Every network of ``timm_rtx3090`` in the data folder is built without weights, traced in autocast at the batch
-of its measurement, and written as arrays of `nas_hardware.work` to data/timm_operators.npz.
+Every network of ``timm_rtx3090`` in the data folder is built without weights, traced in autocast in the
+layout and at the batch of its measurement, and written as arrays of `nas_hardware.work` to
+data/timm_operators.npz.
 
     python benchmarks/trace_networks.py --data DIR
 """
@@ -26,7 +27,9 @@ def main() -> None:
     """Traces all networks and writes their operators."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the measured data")
-    found = {network.key: _operators(network) for network in networks(parser.parse_args().data)}
+    folder = parser.parse_args().data
+    measured = [network for layout in ("nchw", "nhwc") for network in networks(folder, layout)]
+    found = {network.traced: _operators(network) for network in measured}
     parts = {key: part for key, part in found.items() if part is not None}
     write(parts)
     print(f"{len(parts)} of {len(found)} networks traced to {OPERATORS}")
@@ -55,7 +58,9 @@ def _operators(network: Measured) -> tuple[np.ndarray, np.ndarray] | None:
         try:
             with torch.device("meta"):
                 model = timm.create_model(name, **options).eval()
-            found = trace(model, (3, int(size), int(size)), network.batch, "amp-fp16")
+            if network.layout == "nhwc":
+                model = model.to(memory_format=torch.channels_last)
+            found = trace(model, (3, int(size), int(size)), network.batch, "amp-fp16", network.layout)
         except (CostError, TypeError, RuntimeError):
             continue
         work = work_of(found.operators)

@@ -12,12 +12,13 @@ IN_ORDER = frozenset({"norm", "softmax"})
 """Kinds whose kernels read their first input with the last dimension innermost, and copy any other."""
 
 
-def scratch_bytes(work: Work, inputs: list[torch.Tensor], width: int | None) -> int:
+def scratch_bytes(name: str, work: Work, inputs: list[torch.Tensor], width: int | None) -> int:
     """The bytes of such a copy while an operator runs; 0 where it reads its input as it lies."""
     if not inputs or inputs[0].layout is not torch.strided or inputs[0].is_contiguous():
         return 0
     tensor = inputs[0]
     is_image = tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
-    if work.kind in IN_ORDER or (work.kind in IMAGE_KINDS and not is_image):
+    takes_images = work.kind in IMAGE_KINDS or "batch_norm" in name
+    if (work.kind in IN_ORDER or takes_images) and not (takes_images and is_image):
         return tensor.numel() * number_bytes(tensor.dtype, width)
     return 0

@@ -194,3 +194,9 @@ def test_images_may_lie_with_the_channels_innermost(groups):
             return self.conv(x.permute(0, 3, 1, 2))
 
     assert trace(Last(), (5, 5, 4)).operators[0].scratch_bytes == 0
+
+
+@pytest.mark.parametrize(("norm", "copied"), [(nn.BatchNorm2d(4), 0), (nn.GroupNorm(2, 4), 400)])
+def test_batch_norms_alone_take_images_with_the_channels_innermost(norm, copied):
+    (operator,) = trace(norm, (4, 5, 5), layout="nhwc").operators
+    assert (operator.kind, operator.scratch_bytes) == ("norm", copied)
