@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from scipy.optimize import minimize
 
 from nas_hardware.gpu_products import ProductConstants, Products, products_ms
+from nas_hardware.winograd import VectorConstants, convolutions_ms
 from nas_hardware.work import Work
 
 if TYPE_CHECKING:
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
 
     Column = NDArray[np.float64]
 
+Constants = TypeVar("Constants", bound=ProductConstants)
+
 
 @dataclass(frozen=True)
 class Kernels:
     """Measured products of one device: what they are, what they took in milliseconds, and the device.
 
-    `overhead` is what the measurement adds to each; None stands for the launch of the device.
+    `overhead` is what the measurement adds to each; None stands for the launch of the device. `tiles` are
+    those of 3×3 convolutions on vector units (`nas_hardware.winograd`).
     """
 
     device: str
@@ -35,6 +39,7 @@ class Kernels:
     milliseconds: Column
     speed: GpuSpeed
     overhead: float | None = None
+    tiles: tuple[Column, Column] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,29 +58,32 @@ class Networks:
 
 
 def fit_products(
-    kernels: Sequence[Kernels], start: ProductConstants, sample: int = 800, evaluations: int = 500
-) -> ProductConstants:
+    kernels: Sequence[Kernels], start: Constants, sample: int = 800, evaluations: int = 500
+) -> Constants:
     """The constants of products with the least mean error of the logarithm, equally over devices."""
     drawn = [_sampled(device, sample) for device in kernels]
-    names = [field.name for field in fields(ProductConstants)]
+    names = [field.name for field in fields(start)]
     origin = np.log([getattr(start, name) for name in names])
 
     def loss(point: Column) -> float:
-        constants = ProductConstants(**dict(zip(names, np.exp(point).tolist(), strict=True)))
+        constants = replace(start, **dict(zip(names, np.exp(point).tolist(), strict=True)))
         errors = [np.abs(log_errors(device, constants)).mean() for device in drawn]
         return float(np.mean(errors) + 0.002 * ((point - origin) ** 2).sum())
 
     found = minimize(
         loss, origin, method="Powell", options={"maxfev": evaluations, "xtol": 1e-2, "ftol": 1e-3}
     )
-    return ProductConstants(**dict(zip(names, np.exp(found.x).round(4).tolist(), strict=True)))
+    return replace(start, **dict(zip(names, np.exp(found.x).round(4).tolist(), strict=True)))
 
 
 def log_errors(kernels: Kernels, constants: ProductConstants) -> Column:
     """The logarithm of predicted over measured for each product."""
     launch = kernels.speed.launch if kernels.overhead is None else kernels.overhead
-    predicted = products_ms(kernels.products, kernels.speed, constants) + launch
-    found: Column = np.log(predicted / kernels.milliseconds)
+    if kernels.tiles is not None and isinstance(constants, VectorConstants):
+        predicted = convolutions_ms(kernels.products, kernels.tiles, kernels.speed, constants)
+    else:
+        predicted = products_ms(kernels.products, kernels.speed, constants)
+    found: Column = np.log((predicted + launch) / kernels.milliseconds)
     return found
 
 
@@ -98,4 +106,5 @@ def _sampled(kernels: Kernels, size: int) -> Kernels:
     count = len(kernels.milliseconds)
     order = np.random.default_rng(0).permutation(count)[:size]
     products = Products(*(getattr(kernels.products, field.name)[order] for field in fields(Products)))
-    return replace(kernels, products=products, milliseconds=kernels.milliseconds[order])
+    tiles = None if kernels.tiles is None else (kernels.tiles[0][order], kernels.tiles[1][order])
+    return replace(kernels, products=products, milliseconds=kernels.milliseconds[order], tiles=tiles)

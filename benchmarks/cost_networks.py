@@ -107,13 +107,24 @@ def gemms(folder: Path) -> Iterator[Kernels]:
 def fp32_products(folder: Path, device: str, kernel: str) -> Kernels:
     """fp32 products of one kind on one GPU, launch included."""
     target, names = NEUSIGHT_TARGETS[device]
-    shapes, latency = [], []
+    shapes, latency, tiles = [], [], []
     for row in rows(folder / "gpu_kernels" / f"neusight_train_{kernel}.csv.gz"):
         if row["Device"] in names:
             shapes.append(_product(row, kernel))
             latency.append(float(row["Latency"]))
+            tiles.append(_tiles(row) if kernel == "conv" else (0, 0))
     products = Products(*np.array(shapes, dtype=float).T)
-    return Kernels(device, products, np.array(latency), fp32_speed(target))
+    small, large = np.array(tiles, dtype=float).T
+    return Kernels(device, products, np.array(latency), fp32_speed(target), tiles=(small, large))
+
+
+def _tiles(row: Mapping[str, str]) -> tuple[int, int]:
+    """The tiles of 2 × 2 and of 4 × 4 outputs of a measured 3×3 convolution."""
+    if (row["Kernel_Szie"], row["Stride"]) != ("3", "1"):
+        return 0, 0
+    out = int(row["Input_Size"]) + 2 * int(row["Padding"]) - 2
+    small, large = (int(row["B"]) * (-(-out // side)) ** 2 for side in (2, 4))
+    return small, large
 
 
 def fp32_speed(target: str) -> GpuSpeed:

@@ -1,12 +1,12 @@
 """What the kernels of a GPU take: a model of the time of each class of kernels, with the constants of each.
 
-Dense products: `nas_hardware.gpu_products`, which take more where sizes are not aligned, and where planar
-images are brought into another order first and back. Everything else streams: its time is that of the slowest
-of its traffic at a share of the bandwidth, of its arithmetic on the vector units, of cycles for every element
-and every tap (kernels that work out an address for each), and of the lines whose moments a norm finds one by
-one. What a kernel first copies into another order comes on top. Blended resampling of maps that lie apart
-has a thread for each position of one map alone, which walks through batch and channels one by one: it takes
-as long as that walk.
+Dense products (`nas_hardware.gpu_products`, `nas_hardware.winograd`) take more where sizes are not aligned,
+and where planar images are brought into another order first and back. Everything else streams: its time is
+that of the slowest of its traffic at a share of the bandwidth, of its arithmetic on the vector units, of
+cycles for every element and every tap (kernels that work out an address for each), and of the lines whose
+moments a norm finds one by one. What a kernel first copies into another order comes on top. Blended
+resampling of maps that lie apart has a thread for each position of one map alone, which walks through batch
+and channels one by one: it takes as long as that walk.
 
 Constants are in units that carry over between GPUs (shares, cycles); they and their origin are in
 ``fitted/gpu.json``.
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas_hardware.gpu_products import ProductConstants, Products, products_ms
+from nas_hardware.winograd import VectorConstants, convolutions_ms
 from nas_hardware.work import CLASSES, CONVOLUTION_CLASSES
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class GpuConstants:
     """
 
     tensor: ProductConstants
-    vector: ProductConstants
+    vector: VectorConstants
     memory_share: Column
     vector_share: Column
     element_cycles: Column
@@ -102,15 +103,17 @@ def tilings_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
         on_vector |= (work["width"] == SINGLE) & work.is_of("gemm", "gemm_batch", "bmm", "sdpa")
     vector_speed = replace(speed, matrix=speed.vector, width=SINGLE) if speed.tensor else speed
     found = np.zeros(len(work))
-    for chosen, units, tiling in (
-        (~on_vector, speed, constants.tensor),
-        (on_vector, vector_speed, constants.vector),
-    ):
-        if chosen.any():
-            some = work.chosen(chosen)
-            products = Products(some["batch"], some["rows"], some["columns"], some["inner"], some.moved)
-            found[chosen] = products_ms(products, units, tiling)
+    if on_vector.any():
+        some = work.chosen(on_vector)
+        tiles = some["tiles_2"], some["tiles_4"]
+        found[on_vector] = convolutions_ms(_products(some), tiles, vector_speed, constants.vector)
+    if not on_vector.all():
+        found[~on_vector] = products_ms(_products(work.chosen(~on_vector)), speed, constants.tensor)
     return found
+
+
+def _products(work: Work) -> Products:
+    return Products(work["batch"], work["rows"], work["columns"], work["inner"], work.moved)
 
 
 def adapted_ms(work: Work, tilings: Column, speed: GpuSpeed, constants: GpuConstants) -> Column:
@@ -187,7 +190,7 @@ def read_constants(content: Mapping[str, Any]) -> GpuConstants:
     plain = {**content["memory_share"], **content["plain_memory_share"]}
     return GpuConstants(
         tensor=ProductConstants(**content["tensor_products"]),
-        vector=ProductConstants(**content["vector_products"]),
+        vector=VectorConstants(**content["vector_products"]),
         plain_memory_share=by_class(plain, OTHERWISE["memory_share"]),
         misaligned=dict(content["misaligned"]),
         walk_step_us=content["walk_step_us"],

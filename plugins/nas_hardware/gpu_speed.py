@@ -18,6 +18,9 @@ PACKED_HALF = 2.5
 numbers at a time reach twice the peak (P100), matrix units four times and more."""
 SUSTAINED_EXPONENT = 0.5
 """How far the clock falls towards the base clock under load: peak · (base / boost) to this power."""
+VECTOR_WATTS = 14.0
+"""The power in watts for each Tflop/s of vector units above which they keep the boost clock: matrix units are
+what drives data centre cards to their limit. Rounded by hand on T4 and A100, which lie on either side."""
 CONSUMER_CLOCK = 1.1
 """The clock of consumer cards under load as a share of the boost clock of their specification: a typical
 clock, which their coolers let them exceed, where that of data centre cards is the highest."""
@@ -60,7 +63,7 @@ def gpu_speed(target: Target) -> GpuSpeed:
         units=figures.get("units", assumptions.GPU_UNITS),
         clock=boost * 1e3,
         launch=figures.get("launch_floor_us", assumptions.LAUNCH_FLOOR_US) / 1e3,
-        sustained=_sustained(target.device.device_class, base / boost),
+        sustained=_sustained(target.device.device_class, base / boost, 0.0 if tensor else _power(figures)),
         tensor=tensor,
         width={"fp32": 4, "tf32": 4, "int8": 1}.get(target.precision, 2),
     )
@@ -72,6 +75,14 @@ def _has_tensor_units(figures: dict[str, float], vector: float) -> bool:
     return "tf32_tflops" in figures or half > PACKED_HALF * vector
 
 
-def _sustained(device_class: str, base_share: float) -> float:
-    """The share of the peak that the clock under load leaves, from the base clock as a share of the boost."""
-    return CONSUMER_CLOCK if device_class == "consumer-gpu" else min(1.0, base_share) ** SUSTAINED_EXPONENT
+def _power(figures: dict[str, float]) -> float:
+    """The power of a GPU as a share of what its vector units need."""
+    return figures.get("tdp_w", 0.0) / (VECTOR_WATTS * figures.get("fp32_tflops", float("inf")))
+
+
+def _sustained(device_class: str, base_share: float, power: float) -> float:
+    """The share of the peak that the clock under load leaves, from the base clock as a share of the boost,
+    or from the power, which may allow for more."""
+    if device_class == "consumer-gpu":
+        return CONSUMER_CLOCK
+    return min(1.0, max(base_share**SUSTAINED_EXPONENT, power))

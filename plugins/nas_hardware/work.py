@@ -101,6 +101,8 @@ COLUMNS = (
     "positions",
     "planar",
     "width",
+    "tiles_2",
+    "tiles_4",
 )
 
 
@@ -111,7 +113,8 @@ class Work:
     `moved` are the bytes each still moves where a runtime fuses. `scratch` are those of a copy in another
     order that the kernel makes first. `elements` are what a kernel has threads for, `taps` what each of them
     reads, `lines` what has moments of its own in a norm. `positions` are those of a map, `planar` says that
-    its channels lie apart. `width` is the bytes of a number.
+    its channels lie apart. `width` is the bytes of a number. `tiles_2` and
+    `tiles_4` are how many tiles of so many outputs a side make up those of a plain 3×3 convolution.
     """
 
     classes: NDArray[np.int64]
@@ -206,7 +209,26 @@ def _row(operator: Operator) -> tuple[float, ...]:
         _positions(dims),
         operator.order != "innermost",
         operator.width,
+        _tiles(dims, 2),
+        _tiles(dims, 4),
     )
+
+
+def _tiles(dims: dict[str, int], side: int) -> int:
+    """The tiles that the outputs of a 3×3 convolution fall into, over the batch; 0 for any other."""
+    names = (
+        "groups",
+        "kernel_0",
+        "kernel_1",
+        "stride_0",
+        "stride_1",
+        "dilation_0",
+        "dilation_1",
+        "transposed",
+    )
+    if tuple(dims.get(name) for name in names) != (1, 3, 3, 1, 1, 1, 1, 0) or "out_2" in dims:
+        return 0
+    return dims.get("batch", 1) * prod(-(-dims[name] // side) for name in ("out_0", "out_1"))
 
 
 def _positions(dims: dict[str, int]) -> int:

@@ -111,6 +111,17 @@ def test_the_clock_falls_under_load_where_the_base_clock_is_lower(device_class):
     assert shares[0] > 0.25
 
 
+def test_vector_units_with_the_power_they_need_keep_their_clock():
+    """10 Tflop/s need 140 W; matrix units have no such limit, and less power never slows below the base."""
+    figures = {"base_clock_mhz": 250.0, "precision": "fp32"}
+    shares = [
+        gpu_speed(device(**figures, tdp_w=watts)).sustained for watts in (0.0, 20.0, 105.0, 140.0, 300.0)
+    ]
+    assert shares == pytest.approx([0.5, 0.5, 0.75, 1.0, 1.0])
+    assert gpu_speed(device(base_clock_mhz=250.0, tdp_w=300.0, precision="fp16")).sustained == 0.5
+    assert gpu_speed(device(**figures, tdp_w=300.0, device_class="consumer-gpu")).sustained > 1
+
+
 def test_figures_that_were_measured_take_the_place_of_the_datasheet():
     measured = Calibration(
         "T2", "utilisation", "test", figures={"memory_bandwidth_gbs": Figure(800.0, "test")}
