@@ -13,7 +13,7 @@ constants were fitted to. Those files tell what is left with a device held out.
 
 Eyeriss and FPGA are simulators that no target describes; an edge accelerator stands in for them.
 
-    python benchmarks/costs_fbnet.py --data DIR [--model roofline] [--json FILE]
+    python benchmarks/costs_fbnet.py --data DIR [--model NAME] [--json FILE]
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nas.costs import resolve_target
+from nas.costs.cost import DEFAULT_MODEL
 from nas.costs.deployed import trace_deployed
 from nas.costs.model import CostModel
 from nas.costs.operators import Trace
@@ -266,7 +267,7 @@ def main() -> None:
     """Prints the table, and writes it as JSON where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the measured data")
-    parser.add_argument("--model", default="roofline")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if not (options.data / FILE).exists():

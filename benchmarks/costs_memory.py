@@ -131,16 +131,19 @@ def traced_fits(timm: Any, target: Target, model: str, size: int, batch: int) ->
     from nas_hardware.limits import fits
 
     shape = (batch, 3, size, size)
-    found = run_traced(_network(timm, model, size), [shape], target.precision)
+    network = _network(timm, model, target.layout)
+    found = run_traced(network, [shape], target.precision, layout=target.layout)
     return fits(found, replace(target, batch_size=batch))
 
 
 @cache
-def _network(timm: Any, model: str, size: int) -> Any:
+def _network(timm: Any, model: str, layout: str) -> Any:
     import torch
 
+    timm.layers.set_fast_norm(True)  # as the benchmark ran
     with torch.device("meta"):
-        return timm.create_model(model)
+        network = timm.create_model(model)
+    return network.to(memory_format=torch.channels_last) if layout == "nhwc" else network
 
 
 def listed_fits(data: Path, target: Target) -> Fits:
