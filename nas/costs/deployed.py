@@ -93,9 +93,8 @@ def _traced_once(
 
 def _run(deployed: nn.Module, signature: Signature, profile: Profile) -> Trace:
     dtype = AUTOCAST[profile.precision] if profile.border.is_lower else torch.float32
-    layout = "nhwc" if profile.border.is_innermost else "nchw"
     shapes = [(profile.batch_size, *signature.shape)]
-    return run_traced(deployed, shapes, profile.precision, dtype=dtype, layout=layout)
+    return run_traced(deployed, shapes, profile.precision, dtype=dtype, layout=profile.layout)
 
 
 def _traced_with_checks(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nas.costs.cost import DEFAULT_MODEL, Cost
 from nas.costs.operators import join_traces
 from nas.costs.resolve import resolve_target
-from nas.costs.trace_keys import Profile, border_behind, first_border
+from nas.costs.trace_keys import Profile, border_behind, first_border, traced_layout
 from nas.errors import CostError
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def estimate(
         target, registry, precision=precision, batch_size=batch_size, runtime=runtime, layout=layout
     )
     find = trace_deployed if fused or (fused is None and resolved.runtime != "eager") else trace
-    layout = "nhwc" if first_border(resolved).is_innermost else "nchw"
-    found = find(module, input_shape, resolved.batch_size, resolved.precision, layout)
+    laid_out = traced_layout(resolved.runtime == "eager", first_border(resolved).is_innermost)
+    found = find(module, input_shape, resolved.batch_size, resolved.precision, laid_out)
     return registry.cost_models[model].price(found, resolved, registry.cost_models.provider(model))
 
 

@@ -36,14 +36,23 @@ class Recorder(TorchDispatchMode):
 
     It must be entered under `torch.inference_mode`: only there does torch show compositions, such as
     attention, before it takes them apart. On the meta device whatever belongs to another device is moved
-    there. Where the precision stands for autocast, the casts it executes are operators.
+    there. Where the precision stands for autocast, the casts it executes are operators. Unless `keeps_order`
+    is False, as where a compiler lays tensors out, convolutions write images as the kernels of torch do.
     """
 
-    def __init__(self, module: nn.Module, device: torch.device, batch_size: int, precision: str) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        device: torch.device,
+        batch_size: int,
+        precision: str,
+        keeps_order: bool = True,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._module = module
         self._device = device
         self._is_meta = device.type == "meta"
+        self._orders_images = keeps_order and self._is_meta
         self._batch_size = batch_size
         self._precision = precision
         self._widths = widths_of(precision)
@@ -101,17 +110,18 @@ class Recorder(TorchDispatchMode):
             return self._in_parts(plan, args, kwargs)
         key = call_key(plan.operator, args, kwargs) if plan.is_pure and self._is_meta else None
         if key is not None and (found := recall(key)) is not None:
-            outputs = found.tensors()
+            outputs = [self._ordered(plan, args, tensor) for tensor in found.tensors()]
             self._record(plan, found.work, tensors_of((*args, *kwargs.values())), outputs)
             return found.result(outputs)
         if self._is_meta:
             args, kwargs = self._to_meta(plan, args, kwargs)
-        result = self._execute(plan, args, kwargs)
+        returned = self._execute(plan, args, kwargs)
+        result = self._ordered(plan, args, returned)
         outputs = [result] if isinstance(result, torch.Tensor) else tensors_of(tree_leaves(result))
         if outputs:
             work = self._see(plan, args, kwargs, outputs)
             if key is not None and work is not None:
-                remember(key, result, work)
+                remember(key, returned, work)
         return result
 
     def _in_parts(self, plan: Plan, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -131,14 +141,16 @@ class Recorder(TorchDispatchMode):
         if self._is_meta and (like := like_of(plan, args)) is not None:
             return like if plan.is_mutable else new_like(like)
         try:
-            result = plan.operator(*args, **kwargs)
-            return as_kernels_write(plan, args, result) if self._is_meta else result
+            return plan.operator(*args, **kwargs)
         except RuntimeError:
             if self._autocast is None or self._is_meta or plan.is_mutable:
                 raise
             args, kwargs = tree_map(lambda value: _floating_to(value, torch.float32), (args, kwargs))
             result = plan.operator(*args, **kwargs)
             return tree_map(lambda value: _floating_to(value, torch.float16), result)
+
+    def _ordered(self, plan: Plan, args: tuple[Any, ...], result: Any) -> Any:
+        return as_kernels_write(plan, args, result) if self._orders_images else result
 
     def _cast(self, tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """A copy in another precision; that of a weight is one too."""

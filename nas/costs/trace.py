@@ -30,10 +30,10 @@ def trace(
 
     `input_shape` is without the batch; a sequence of shapes stands for several inputs. Inputs are float
     tensors, or indices where the module embeds them. `precision` says how many bytes a number takes,
-    `layout` how images lie in memory: ``nchw``, or ``nhwc`` with the channels innermost. The module itself
-    is not touched: a copy without data runs on the meta device, or one with data on the CPU where values
-    matter. Raises CostError where it cannot run on such an input, and PluginError where the rule of an
-    operator is wrong.
+    `layout` how images lie in memory: ``nchw``, ``nhwc`` with the channels innermost, or ``any`` where a
+    compiler chooses. The module itself is not touched: a copy without data runs on the meta device, or one
+    with data on the CPU where values matter. Raises CostError where it cannot run on such an input, and
+    PluginError where the rule of an operator is wrong.
 
     >>> trace(nn.Linear(8, 4), (8,)).macs
     32
@@ -80,7 +80,7 @@ def run_traced(
         module.eval()
     with _undisturbed(), torch.inference_mode():
         inputs = [_laid_out(_input(shape, dtype, place), layout) for shape in shapes]
-        return Recorder(module, place, shapes[0][0], precision).run(inputs)
+        return Recorder(module, place, shapes[0][0], precision, layout != "any").run(inputs)
 
 
 @contextmanager

@@ -39,22 +39,27 @@ class Border(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """What a layer is traced for: batch size, precision, and how its input comes."""
+    """What a layer is traced for: batch size, precision, how its input comes, and whether kernels take it as
+    it comes, as in eager mode, or a compiler chooses how tensors lie."""
 
     batch_size: int
     precision: str
     border: Border = Border()
+    is_eager: bool = True
 
     @classmethod
     def of(cls, target: Target) -> dict[Border, Profile]:
-        """All profiles that a layer may be met in on a target.
-
-        In eager mode kernels take tensors as they lie, which a compiler chooses.
-        """
+        """All profiles that a layer may be met in on a target."""
+        is_eager = target.runtime == "eager"
         lower = (False, True) if target.precision.startswith(AUTOCAST) else (False,)
-        innermost = (False, True) if target.runtime == "eager" else (False,)
+        innermost = (False, True) if is_eager else (False,)
         borders = [Border(*both) for both in product(lower, innermost)]
-        return {border: cls(target.batch_size, target.precision, border) for border in borders}
+        return {border: cls(target.batch_size, target.precision, border, is_eager) for border in borders}
+
+    @property
+    def layout(self) -> str:
+        """How the images of the input lie, as `nas.costs.trace` names it."""
+        return traced_layout(self.is_eager, self.border.is_innermost)
 
 
 def first_border(target: Target) -> Border:
@@ -65,6 +70,13 @@ def first_border(target: Target) -> Border:
 def border_behind(trace: Trace, target: Target) -> Border:
     """How the output of a traced layer reaches the next one on a target."""
     return Border(trace.is_lower, trace.is_innermost and target.runtime == "eager")
+
+
+def traced_layout(is_eager: bool, is_innermost: bool) -> str:
+    """The layout that a trace is asked for."""
+    if not is_eager:
+        return "any"
+    return "nhwc" if is_innermost else "nchw"
 
 
 class TraceKeys:

@@ -31,7 +31,10 @@ def reply(line: str) -> str:
 
     torch.set_num_threads(1)
     content = json.loads(line)
-    profiles = [Profile(size, precision, Border(*border)) for size, precision, border in content["profiles"]]
+    profiles = [
+        Profile(size, precision, Border(*border), is_eager)
+        for size, precision, border, is_eager in content["profiles"]
+    ]
     return json.dumps([_traced(network, profiles) for network in content["layers"]]) + "\n"
 
 

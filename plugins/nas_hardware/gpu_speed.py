@@ -85,4 +85,5 @@ def _sustained(device_class: str, base_share: float, power: float) -> float:
     or from the power, which may allow for more."""
     if device_class == "consumer-gpu":
         return CONSUMER_CLOCK
-    return min(1.0, max(base_share**SUSTAINED_EXPONENT, power))
+    by_clock: float = base_share**SUSTAINED_EXPONENT
+    return min(1.0, max(by_clock, power))

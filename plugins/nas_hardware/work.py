@@ -8,13 +8,14 @@ over the batch and whose inner size is the input channels of the group times the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas.costs.memory_order import IMAGE_KINDS
 from nas_hardware.depthwise import depthwise_class
 
 if TYPE_CHECKING:
@@ -70,17 +71,6 @@ CLASS_OF_NAME = {
 }
 IN_STEP = {"alike": "pointwise", "spread": "spread", "transposed": "transposed"}
 """Order of the tensors of a pointwise operator → its class."""
-COMPILED = {
-    "spread": "pointwise",
-    "transposed": "pointwise",
-    "copy_transposed": "copy",
-    "conv_1x1_innermost": "conv_1x1",
-    "conv_innermost": "conv",
-    "depthwise_plain": "depthwise_innermost",
-    "depthwise_library": "depthwise_innermost",
-    "depthwise_fallback": "depthwise_innermost",
-}
-"""The classes that there are in eager mode alone → those of kernels that a compiler writes or chooses."""
 CONVOLUTION_CLASSES = ("conv_1x1", "conv_1x1_innermost", "conv", "conv_innermost", "conv_grouped")
 PRODUCT_CLASSES = (*CONVOLUTION_CLASSES, "gemm", "gemm_batch", "bmm", "sdpa")
 """The classes that are dense matrix products."""
@@ -149,15 +139,22 @@ def work_of(
     Where a compiler writes the kernels (not `eager`) it chooses how tensors lie: no kernel copies what it
     reads, none goes through tensors that lie differently.
     """
+    if not eager:
+        operators = [_laid_out(operator) for operator in operators]
     values = np.array([_row(operator) for operator in operators], dtype=np.float64)
     values = values.reshape(len(operators), len(COLUMNS))
     classes = np.array([CLASSES.index(class_of(operator)) for operator in operators], dtype=np.int64)
     if not eager:
-        values[:, [COLUMNS.index(name) for name in ("scratch", "lines", "planar")]] = 0
-        for name, plain in COMPILED.items():
-            classes[classes == CLASSES.index(name)] = CLASSES.index(plain)
+        values[:, COLUMNS.index("lines")] = 0
+        classes[classes == CLASSES.index("depthwise_fallback")] = CLASSES.index("depthwise_innermost")
     traffic = [operator.bytes_moved for operator in operators] if moved is None else moved
     return Work(classes, values, np.asarray(traffic, dtype=np.float64))
+
+
+def _laid_out(operator: Operator) -> Operator:
+    """An operator as a compiler lays out what it reads and writes."""
+    order = "innermost" if operator.kind in IMAGE_KINDS else "alike"
+    return replace(operator, order=order, scratch_bytes=0)
 
 
 def class_of(operator: Operator) -> str:

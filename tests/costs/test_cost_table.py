@@ -89,6 +89,34 @@ def test_it_equals_the_estimate_of_the_architecture_and_of_the_built_network(reg
                     assert whole[cost] == pytest.approx(one[cost], rel=1e-9), (cost, target.name)
 
 
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_in_eager_mode_a_layer_takes_images_as_the_one_before_leaves_them(registry, layout):
+    """Some layers of `mobile` leave the channels innermost, and what follows has other kernels."""
+    target = resolve_target("rtx3090", registry, precision="amp-fp16", runtime="eager", layout=layout)
+    space = load_space("mobile", registry)
+    table = CostTable(space, [target], registry)
+    found = []
+    for vector in space.sample_vectors(3, np.random.default_rng(7)):
+        architecture = space.decode(vector)
+        with torch.device("meta"):
+            module = build(architecture.network, registry.blocks)
+        whole = estimate(module, space.input.shape, target, registry=registry, fused=True).latency_ms
+        assert table.cost(architecture, target.name).latency_ms == pytest.approx(whole, rel=1e-9)
+        assert estimate_architecture(architecture, target, registry).latency_ms == pytest.approx(whole)
+        found.append(whole)
+    assert len(set(found)) == 3
+
+
+def test_the_layout_matters_in_eager_mode_alone(registry):
+    def latency(runtime: str, layout: str) -> float:
+        target = resolve_target("rtx3090", registry, batch_size=64, runtime=runtime, layout=layout)
+        module = torch.nn.Sequential(torch.nn.Conv2d(64, 64, 3), torch.nn.Conv2d(64, 64, 7, groups=64))
+        return estimate(module, (64, 56, 56), target, registry=registry).latency_ms
+
+    assert latency("eager", "nchw") > 1.1 * latency("eager", "nhwc")
+    assert latency("compiled", "nchw") == latency("compiled", "nhwc")
+
+
 def test_under_autocast_a_layer_costs_what_its_input_makes_it(registry):
     """The first convolution casts its input, weight and bias; the next one is given what is cast."""
     space = load_space("mobile", registry)

@@ -97,3 +97,43 @@ def test_a_norm_after_convolutions_of_such_images_copies_nothing() -> None:
 def test_the_trace_keeps_the_order_when_a_call_is_recalled() -> None:
     module = nn.Sequential(Normed(), nn.Flatten())
     assert trace(module, (8, 16, 16)).operators == trace(module, (8, 16, 16)).operators
+
+
+def test_a_compiler_lays_images_out_as_it_likes() -> None:
+    """The same module, one after the other: what is remembered of a call holds for either."""
+    for layout, order in (("nhwc", "innermost"), ("any", "alike"), ("nhwc", "innermost")):
+        module = nn.Sequential(nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 1))
+        found = trace(module, (8, 16, 16), layout=layout).operators
+        assert [operator.order for operator in found] == [order, order]
+
+
+@pytest.mark.parametrize(
+    ("function", "order"),
+    [
+        (lambda x: x + x, "alike"),
+        (lambda x: x + x[:, :1], "spread"),
+        (lambda x: x * 2, "alike"),
+        (lambda x: x[:, ::2] + x[:, ::2], "spread"),
+        (lambda x: x + x.transpose(2, 3).contiguous().transpose(2, 3), "transposed"),
+        (lambda x: x.transpose(2, 3) + x.transpose(2, 3), "alike"),
+        (lambda x: x.permute(0, 2, 3, 1).contiguous(), "transposed"),
+        (lambda x: x.transpose(1, 2).contiguous(), "spread"),
+    ],
+)
+def test_how_tensors_lie_that_are_gone_through_in_step(
+    function: Callable[[torch.Tensor], torch.Tensor], order: str
+) -> None:
+    class Applied(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return function(x)
+
+    assert trace(Applied(), (8, 6, 6)).operators[-1].order == order
+
+
+def test_sparse_tensors_and_no_tensors_lie_alike() -> None:
+    from nas.costs.memory_order import order_of
+
+    sparse = torch.eye(4).to_sparse()
+    assert order_of("pointwise", [sparse], [torch.eye(4)]) == "alike"
+    assert order_of("copy", [], [torch.eye(4)]) == "alike"
+    assert order_of("gemm", [torch.eye(4).t()], [torch.eye(4)]) == "alike"

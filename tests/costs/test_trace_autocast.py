@@ -165,3 +165,35 @@ def test_nothing_but_casts_is_added():
     assert cast.params == plain.params
     assert cast.macs == plain.macs
     assert [op.bytes_written for op in others] == [op.bytes_written for op in plain.operators]
+
+
+class HalfNorm(nn.Module):
+    """A norm that stays in the precision of autocast, by the device of its input."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(8))
+
+    def forward(self, x):
+        weight = self.weight
+        if torch.is_autocast_enabled(x.device.type):
+            dtype = torch.get_autocast_dtype(x.device.type)
+            x, weight = x.to(dtype), weight.to(dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.nn.functional.layer_norm(x, (8,), weight)
+
+
+def test_a_module_may_ask_for_the_autocast_of_the_device_of_its_input():
+    found = trace(HalfNorm(), (4, 8), precision="amp-fp16").operators
+    assert [(operator.name, operator.width) for operator in found] == [
+        ("_to_copy", 4),
+        ("_to_copy", 4),
+        ("layer_norm", 2),
+    ]
+    assert [operator.name for operator in trace(HalfNorm(), (4, 8)).operators] == ["layer_norm"]
+
+
+def test_what_torch_is_asked_is_put_back():
+    before = torch.is_autocast_enabled, torch.get_autocast_dtype
+    trace(HalfNorm(), (4, 8), precision="amp-fp16")
+    assert (torch.is_autocast_enabled, torch.get_autocast_dtype) == before

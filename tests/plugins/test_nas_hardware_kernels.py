@@ -45,7 +45,8 @@ def test_gpus_are_priced_by_their_kernels(device_class, precision):
     target = device(device_class=device_class, precision=precision)
     steps = executed(CHAIN, "compiled")
     moved = [step.bytes_moved for step in steps]
-    expected = gpu_kernels_ms(work_of(CHAIN, moved), gpu_speed(target), fitted_constants())
+    work = work_of(CHAIN, moved, eager=False)
+    expected = gpu_kernels_ms(work, gpu_speed(target), fitted_constants())
     assert busy(*CHAIN, on=target) == pytest.approx(expected)
 
 
@@ -124,7 +125,7 @@ def test_arithmetic_or_memory_bounds_a_kernel():
 def test_what_is_fused_moves_less():
     fused, apart = (of(*CHAIN, on=device(runtime)).busy_ms for runtime in ("compiled", "eager"))
     assert fused[1] < apart[1]
-    assert fused[[0, 2]].tolist() == apart[[0, 2]].tolist()
+    assert fused[2] == apart[2]
 
 
 @pytest.mark.parametrize("device_class", ["dc-gpu", "npu", *CPUS])

@@ -124,6 +124,13 @@ def test_convolutions_are_told_apart_by_the_order_of_their_images(layout, names)
     assert [class_of(one) for one in found] == names
 
 
+@pytest.mark.parametrize("order", ["alike", "spread", "transposed"])
+def test_compilers_cast_as_they_compute_however_tensors_lie(order):
+    parts = [operator("copy", name="_to_copy", order=order), operator("pointwise", order=order)]
+    assert {CLASSES[index] for index in work_of(parts, eager=False).classes} == {"pointwise"}
+    assert work_of([], eager=False).values.shape == (0, len(COLUMNS))
+
+
 def test_a_linear_layer_on_a_permuted_map_is_a_batch_of_products():
     module = nn.Sequential(Function(lambda x: x.transpose(1, 2)), nn.Linear(16, 8))
     found = operators_of(module, 16, 8)
