@@ -7,8 +7,8 @@ and one that is left out is predicted nearly as well as one that is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -119,7 +119,7 @@ class ClassTimes:
         self._speed = speed
         self._constants = constants
 
-    def table(self, constants: GpuConstants, columns: Iterator[int] | None = None) -> Column:
+    def table(self, constants: GpuConstants, columns: Iterable[int] | None = None) -> Column:
         """Milliseconds of shape (networks, CLASSES); zeros in those not among `columns`."""
         found = np.zeros((len(self._networks.milliseconds), len(CLASSES)))
         for index in range(len(CLASSES)) if columns is None else columns:
@@ -234,16 +234,11 @@ def _priors() -> list[Prior]:
 
 def _with(constants: GpuConstants, names: list[tuple[str, str]], logarithms: Column) -> GpuConstants:
     """The constants with some of them replaced, given by their logarithms."""
-    arrays = {group: getattr(constants, group) for group in PRIORS}
-    changed: dict[str, object] = {
-        group: dict(value) if isinstance(value, Mapping) else value.copy() for group, value in arrays.items()
-    }
+    misaligned = dict(constants.misaligned)
+    columns = {group: getattr(constants, group).copy() for group in PRIORS if group != "misaligned"}
     for (group, name), value in zip(names, np.exp(logarithms).tolist(), strict=True):
-        target = changed[group]
-        if isinstance(target, dict):
-            target[name] = value
+        if group == "misaligned":
+            misaligned[name] = value
         else:
-            assert isinstance(target, np.ndarray)
-            target[CLASSES.index(name)] = value
-    assert set(changed) <= {field.name for field in fields(constants)}
-    return replace(constants, **changed)  # type: ignore[arg-type]
+            columns[group][CLASSES.index(name)] = value
+    return replace(constants, misaligned=misaligned, **columns)

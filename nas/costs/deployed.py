@@ -93,8 +93,14 @@ def _traced_once(
 
 def _run(deployed: nn.Module, signature: Signature, profile: Profile) -> Trace:
     dtype = AUTOCAST[profile.precision] if profile.border.is_lower else torch.float32
-    shapes = [(profile.batch_size, *signature.shape)]
-    return run_traced(deployed, shapes, profile.precision, dtype=dtype, layout=profile.layout)
+    return run_traced(
+        deployed,
+        [(profile.batch_size, *signature.shape)],
+        profile.precision,
+        dtype=dtype,
+        layout=profile.layout,
+        innermost=profile.border.is_innermost,
+    )
 
 
 def _traced_with_checks(

@@ -54,8 +54,7 @@ def estimate(
         target, registry, precision=precision, batch_size=batch_size, runtime=runtime, layout=layout
     )
     find = trace_deployed if fused or (fused is None and resolved.runtime != "eager") else trace
-    laid_out = traced_layout(resolved.runtime == "eager", first_border(resolved).is_innermost)
-    found = find(module, input_shape, resolved.batch_size, resolved.precision, laid_out)
+    found = find(module, input_shape, resolved.batch_size, resolved.precision, traced_layout(resolved))
     return registry.cost_models[model].price(found, resolved, registry.cost_models.provider(model))
 
 

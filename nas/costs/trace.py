@@ -70,17 +70,22 @@ def run_traced(
     device: str = "meta",
     dtype: torch.dtype = torch.float32,
     layout: str = "nchw",
+    innermost: bool | None = None,
 ) -> Trace:
     """The trace of a module that may be used up: it runs itself, on the device where it is, in eval mode.
 
-    `shapes` are those of its inputs, with the batch in front.
+    `shapes` are those of its inputs, with the batch in front. `innermost` says whether its input comes with
+    the channels innermost, by default as the layout has it.
     """
     place = torch.device(device)
     if any(part.training for part in module.modules()):
         module.eval()
     with _undisturbed(), torch.inference_mode():
-        inputs = [_laid_out(_input(shape, dtype, place), layout) for shape in shapes]
-        return Recorder(module, place, shapes[0][0], precision, layout != "any").run(inputs)
+        inputs = [_input(shape, dtype, place) for shape in shapes]
+        if layout == "nhwc" if innermost is None else innermost:
+            inputs = [_with_channels_innermost(tensor) for tensor in inputs]
+        with _weights_in(module, layout):
+            return Recorder(module, place, shapes[0][0], precision, layout != "any").run(inputs)
 
 
 @contextmanager
@@ -103,10 +108,22 @@ def _input(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
     return torch.randn(shape, dtype=dtype, device=device, generator=torch.Generator().manual_seed(0))
 
 
-def _laid_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
-    """Images in the memory order of a layout; anything else as it is."""
-    is_image = layout == "nhwc" and tensor.ndim == 4
-    return tensor.contiguous(memory_format=torch.channels_last) if is_image else tensor
+@contextmanager
+def _weights_in(module: nn.Module, layout: str) -> Iterator[None]:
+    """The weights of convolutions in the memory order of a layout."""
+    if layout != "nhwc":
+        yield
+        return
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    try:
+        yield
+    finally:
+        module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+
+def _with_channels_innermost(tensor: torch.Tensor) -> torch.Tensor:
+    """Images in another order; anything else as it is."""
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
 
 def batched(input_shape: Shapes, batch_size: int) -> list[tuple[int, ...]]:

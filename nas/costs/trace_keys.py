@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Key: TypeAlias = tuple[Layer | Graph, Signature, int]
 """A layer or cell, the signature of its input, the classes of the network."""
+ANY = "any"
+"""The layout where a compiler chooses how tensors lie."""
 AUTOCAST = "amp-"
 """How the names of precisions begin that stand for autocast."""
 ROOMS = ("blocks", "costs")
@@ -39,44 +41,37 @@ class Border(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """What a layer is traced for: batch size, precision, how its input comes, and whether kernels take it as
-    it comes, as in eager mode, or a compiler chooses how tensors lie."""
+    """What a layer is traced for: batch size, precision, how its input comes, and the layout, as
+    `nas.costs.trace` names it."""
 
     batch_size: int
     precision: str
     border: Border = Border()
-    is_eager: bool = True
+    layout: str = "nchw"
 
     @classmethod
     def of(cls, target: Target) -> dict[Border, Profile]:
         """All profiles that a layer may be met in on a target."""
-        is_eager = target.runtime == "eager"
+        layout = traced_layout(target)
         lower = (False, True) if target.precision.startswith(AUTOCAST) else (False,)
-        innermost = (False, True) if is_eager else (False,)
+        innermost = (False, True) if layout != ANY else (False,)
         borders = [Border(*both) for both in product(lower, innermost)]
-        return {border: cls(target.batch_size, target.precision, border, is_eager) for border in borders}
-
-    @property
-    def layout(self) -> str:
-        """How the images of the input lie, as `nas.costs.trace` names it."""
-        return traced_layout(self.is_eager, self.border.is_innermost)
+        return {border: cls(target.batch_size, target.precision, border, layout) for border in borders}
 
 
 def first_border(target: Target) -> Border:
     """How the input of a network comes on a target."""
-    return Border(False, target.layout == "nhwc" and target.runtime == "eager")
+    return Border(False, traced_layout(target) == "nhwc")
 
 
 def border_behind(trace: Trace, target: Target) -> Border:
     """How the output of a traced layer reaches the next one on a target."""
-    return Border(trace.is_lower, trace.is_innermost and target.runtime == "eager")
+    return Border(trace.is_lower, trace.is_innermost and traced_layout(target) != ANY)
 
 
-def traced_layout(is_eager: bool, is_innermost: bool) -> str:
-    """The layout that a trace is asked for."""
-    if not is_eager:
-        return "any"
-    return "nhwc" if is_innermost else "nchw"
+def traced_layout(target: Target) -> str:
+    """The layout that the trace for a target has: in eager mode kernels take tensors as they lie."""
+    return target.layout if target.runtime == "eager" else ANY
 
 
 class TraceKeys:

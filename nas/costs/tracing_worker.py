@@ -32,8 +32,8 @@ def reply(line: str) -> str:
     torch.set_num_threads(1)
     content = json.loads(line)
     profiles = [
-        Profile(size, precision, Border(*border), is_eager)
-        for size, precision, border, is_eager in content["profiles"]
+        Profile(size, precision, Border(*border), layout)
+        for size, precision, border, layout in content["profiles"]
     ]
     return json.dumps([_traced(network, profiles) for network in content["layers"]]) + "\n"
 

@@ -118,8 +118,9 @@ def _products(work: Work) -> Products:
 
 def adapted_ms(work: Work, tilings: Column, speed: GpuSpeed, constants: GpuConstants) -> Column:
     """What products take by their class, alignment and order, from the time of their best tiling."""
+    copies = _copies_ms(work, speed, constants)
     if not speed.tensor:
-        return tilings
+        return tilings + copies
     images = work.is_of(*CONVOLUTION_CLASSES)
     innermost = work.is_of("conv_1x1_innermost", "conv_innermost")
     least = np.minimum(_alignment(work["columns"]), _alignment(work["inner"]))
@@ -132,7 +133,7 @@ def adapted_ms(work: Work, tilings: Column, speed: GpuSpeed, constants: GpuConst
         chosen = ~images & is_large & (least == size)
         factor = np.where(chosen, factor * constants.misaligned[str(size)], factor)
     reorder = np.where(planar, constants.reorder[work.classes] * work.moved / speed.bandwidth, 0)
-    found: Column = tilings * factor + reorder
+    found: Column = tilings * factor + reorder + copies
     return found
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from nas.costs.memory_order import as_kernels_write, has_channels_innermost
 from nas.costs.plans import plan_of
-from nas.costs.trace import trace
+from nas.costs.trace import run_traced, trace
 
 CONVOLUTION = torch.ops.aten.convolution.default
 CONV_1X1, CONV_3X3 = (4, 8, 1, 1), (4, 8, 3, 3)
@@ -137,3 +137,44 @@ def test_sparse_tensors_and_no_tensors_lie_alike() -> None:
     assert order_of("pointwise", [sparse], [torch.eye(4)]) == "alike"
     assert order_of("copy", [], [torch.eye(4)]) == "alike"
     assert order_of("gemm", [torch.eye(4).t()], [torch.eye(4)]) == "alike"
+
+
+def test_a_layout_is_that_of_the_weights_too() -> None:
+    """What flattens images brings them into the plain order; weights that lie otherwise bring them back."""
+
+    class Flattening(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.second(self.first(x).contiguous()).relu()
+
+    orders = {
+        layout: [
+            (operator.name, operator.order)
+            for operator in trace(Flattening(), (8, 6, 6), layout=layout).operators
+        ]
+        for layout in ("nchw", "nhwc")
+    }
+    assert [order for _, order in orders["nchw"]] == ["alike"] * 3
+    assert orders["nhwc"] == [
+        ("convolution", "innermost"),
+        ("clone", "transposed"),
+        ("convolution", "alike"),
+        ("relu", "alike"),
+    ]
+
+
+def test_a_module_is_left_as_it_was_whatever_layout_it_was_traced_in() -> None:
+    with torch.device("meta"):
+        module = nn.Conv2d(8, 8, 3)
+    for layout, innermost, order in (
+        ("nhwc", None, "innermost"),
+        ("nchw", None, "alike"),
+        ("nchw", True, "innermost"),
+        ("nhwc", False, "alike"),
+    ):
+        found = run_traced(module, [(1, 8, 6, 6)], layout=layout, innermost=innermost).operators
+        assert [operator.order for operator in found] == [order]
+        assert module.weight.is_contiguous()
