@@ -209,7 +209,8 @@ def test_an_interrupt_leaves_a_study_that_resumes(tmp_path: Path, number: int) -
         "--study",
         "cut",
     ]
-    command = [sys.executable, "-c", "from nas.cli.main import main; main()"]
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # as in a terminal
+    command = [sys.executable, "-c", f"{heard}; from nas.cli.main import main; main()"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         [*command, *words],

@@ -24,6 +24,8 @@ from nas.testing.runner import ScriptedSource
 from nas.runners import RayRunner
 from nas.search.trial import Progress
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # some shells have it ignored in the background
+
 def stuck(request):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     yield {"loss": 1.0}
