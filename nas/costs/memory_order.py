@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from nas.costs.plans import Plan
 
@@ -74,6 +75,17 @@ def as_kernels_write(plan: Plan, args: tuple[Any, ...], result: Any) -> Any:
     if any(has_channels_innermost(tensor) for tensor in args[:2]):
         return torch.empty_like(result, memory_format=torch.channels_last)
     return result
+
+
+def lay_out_weights(module: nn.Module, layout: str) -> None:
+    """Brings the weights of two-dimensional convolutions into the order of a layout, in place.
+
+    Weights of other dimensions stay as they are, where ``module.to(memory_format=...)`` would refuse them.
+    """
+    order = torch.channels_last if layout == "nhwc" else torch.contiguous_format
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=order)
 
 
 def has_channels_innermost(images: torch.Tensor) -> bool:

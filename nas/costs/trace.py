@@ -11,6 +11,7 @@ from typing import TypeAlias, cast
 import torch
 from torch import nn
 
+from nas.costs.memory_order import lay_out_weights
 from nas.costs.operators import Operator, Trace
 from nas.costs.precision import widths_of
 from nas.costs.recorder import Recorder
@@ -80,12 +81,11 @@ def run_traced(
     place = torch.device(device)
     if any(part.training for part in module.modules()):
         module.eval()
-    with _undisturbed(), torch.inference_mode():
+    with _undisturbed(), _weights_in(module, layout), torch.inference_mode():
         inputs = [_input(shape, dtype, place) for shape in shapes]
         if layout == "nhwc" if innermost is None else innermost:
             inputs = [_with_channels_innermost(tensor) for tensor in inputs]
-        with _weights_in(module, layout):
-            return Recorder(module, place, shapes[0][0], precision, layout != "any").run(inputs)
+        return Recorder(module, place, shapes[0][0], precision, layout != "any").run(inputs)
 
 
 @contextmanager
@@ -114,11 +114,11 @@ def _weights_in(module: nn.Module, layout: str) -> Iterator[None]:
     if layout != "nhwc":
         yield
         return
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lay_out_weights(module, layout)
     try:
         yield
     finally:
-        module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        lay_out_weights(module, "nchw")
 
 
 def _with_channels_innermost(tensor: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,7 @@ from nas.costs.measuring.chains import CHAINS, chains
 from nas.costs.measuring.clocks import ThreadClock, WallClock, clock_for
 from nas.costs.measuring.conditions import busy_with, conditions, exclusive, pinned
 from nas.costs.measuring.kernels import designed_kernels
+from nas.costs.measuring.latency import ready
 from nas.costs.measuring.measurement import NORMAL_90, is_noisy, spread
 from nas.costs.measuring.timing import SAMPLES, time_call
 from nas.costs.trace import trace
@@ -181,3 +182,19 @@ def test_chains_run():
     with torch.device("meta"), torch.inference_mode():
         for chain in found:
             assert chain.make().eval()(*(torch.empty(shape) for shape in chain.shapes)).shape[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "innermost"),
+    [
+        (nn.Conv2d(3, 8, 3), (2, 3, 8, 8), True),
+        (nn.Conv3d(3, 8, 3), (2, 3, 8, 8, 8), False),
+        (nn.Conv1d(3, 8, 3), (2, 3, 8), False),
+    ],
+    ids=["conv2d", "conv3d", "conv1d"],
+)
+def test_images_alone_are_measured_with_the_channels_innermost(module, shape, innermost):
+    run = ready(module, [shape], torch.device("cpu"), "fp32", layout="nhwc")
+    found = run()
+    assert found.is_contiguous() != innermost
+    assert module.weight.is_contiguous()

@@ -178,3 +178,12 @@ def test_a_module_is_left_as_it_was_whatever_layout_it_was_traced_in() -> None:
         found = run_traced(module, [(1, 8, 6, 6)], layout=layout, innermost=innermost).operators
         assert [operator.order for operator in found] == [order]
         assert module.weight.is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [(nn.Conv1d(3, 8, 3), (3, 8)), (nn.Conv3d(3, 8, 3), (3, 8, 8, 8)), (nn.Linear(8, 4), (8,))],
+    ids=["conv1d", "conv3d", "linear"],
+)
+def test_what_has_no_images_takes_any_layout(module: nn.Module, shape: tuple[int, ...]) -> None:
+    assert trace(module, shape, layout="nhwc").operators == trace(module, shape).operators

@@ -16,6 +16,7 @@ from nas.costs.measuring.clocks import clock_for
 from nas.costs.measuring.conditions import busy_with, conditions
 from nas.costs.measuring.measurement import Measurement
 from nas.costs.measuring.timing import time_call
+from nas.costs.memory_order import lay_out_weights
 from nas.errors import CostError
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -85,8 +86,10 @@ def ready(
 ) -> Ready:
     """A copy of the module on the device, in the precision, layout and runtime, with its inputs."""
     dtype = DTYPES.get(precision, torch.float32)
-    order: dict[str, Any] = {"memory_format": torch.channels_last} if layout == "nhwc" else {}
-    placed: Callable[..., Any] = copy.deepcopy(module).eval().to(device, dtype, **order)
+    copied = copy.deepcopy(module).eval().to(device, dtype)
+    if layout == "nhwc":
+        lay_out_weights(copied, layout)
+    placed: Callable[..., Any] = copied
     inputs = [_input(module, shape, device, dtype, layout) for shape in shapes]
     if runtime == "compiled":
         placed = _compiled(placed, inputs)
