@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How long to measure.",
 )
+@click.option("--space", help="Measure layers of this space too, as long again: tier T3, for its networks.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of a processor. [default: its cores]")
 @click.option("--cost-model", help="The cost model to fit. [default: as in nas cost]")
 @target_options
@@ -49,6 +50,7 @@ def command(
     output: Path | None,
     measurements: Path | None,
     seconds: float,
+    space: str | None,
     threads: int | None,
     cost_model: str | None,
     store: str,
@@ -58,11 +60,13 @@ def command(
     """Fit the predictions for a target to measurements: of micro-kernels here, or of networks in a file.
 
     On this machine some 200 small kernels are measured in under two minutes (tier T2). Other machines are
-    calibrated by a few networks that were measured there (tier T1).
+    calibrated by a few networks that were measured there (tier T1). With --space stretches of the networks of
+    a space are measured as well (tier T3).
 
     \b
     nas calibrate --target this
     nas calibrate --target this -o our-server.toml
+    nas calibrate --target this --space mobile
     nas calibrate --target a100 --measurements measured.csv -o our-a100.toml
     """
     from nas.costs import resolve_target
@@ -76,7 +80,7 @@ def command(
     model = cost_model or DEFAULT_MODEL
     resolved = resolve_target(target, registry, **overrides)
     if measurements is None:
-        found = _by_kernels(resolved, registry, model, threads, seconds, quiet=as_json)
+        found = _by_kernels(resolved, registry, model, threads, seconds, space, quiet=as_json)
     else:
         found = _by_networks(resolved, measurements, registry, model, store)
     path = _keep(found, output)
@@ -84,14 +88,24 @@ def command(
 
 
 def _by_kernels(
-    target: Target, registry: Registry, model: str, threads: int | None, seconds: float, *, quiet: bool
+    target: Target,
+    registry: Registry,
+    model: str,
+    threads: int | None,
+    seconds: float,
+    space: str | None,
+    *,
+    quiet: bool,
 ) -> Target:
     """The target calibrated by measuring on this machine."""
     from nas.costs.measuring import calibrate
     from nas.costs.measuring.devices import device_of
+    from nas.costs.measuring.stretches import stretches
     from nas.costs.this import machine_of, uncalibrated
+    from nas.spaces import load_space
 
     device = device_of(target)
+    parts = stretches(load_space(space, registry), registry, target.batch_size) if space else ()
     plain = uncalibrated(machine_of(target), registry, threads)
     profile = {name: getattr(target, name) for name in ("precision", "runtime", "batch_size", "layout")}
     with click.progressbar(length=100, label="measuring", file=sys.stderr, hidden=quiet) as bar:
@@ -105,6 +119,7 @@ def _by_kernels(
             device,
             seconds=seconds,
             on_progress=show,
+            stretches=parts,
         )
     if found.busy is not None:
         click.echo(f"note: {found.busy}: measure again when it is quiet, or trust this less", err=True)
@@ -120,10 +135,12 @@ def _by_networks(target: Target, path: Path, registry: Registry, model: str, sto
         from nas.costs import load_module
         from nas.costs.deployed import trace_deployed
         from nas.costs.estimation import network_of, trace_network
+        from nas.costs.trace_keys import traced_layout
 
         if ":" in what:
             module = load_module(what)
-            return trace_deployed(module, parse_shape(shape), placed.batch_size, placed.precision)
+            form = parse_shape(shape), placed.batch_size, placed.precision, traced_layout(placed)
+            return trace_deployed(module, *form)
         return trace_network(network_of(read_architecture(what, store, registry)), placed, registry)
 
     return calibrate_by_networks(target, path, registry, model, trace_of)

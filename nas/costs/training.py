@@ -107,6 +107,7 @@ def estimate_training(
     module cannot run.
     """
     from nas.costs.trace import trace
+    from nas.costs.trace_keys import traced_layout
 
     if optimizer not in OPTIMIZERS:
         raise UnknownNameError("optimizer", optimizer, OPTIMIZERS)
@@ -114,7 +115,7 @@ def estimate_training(
     resolved = resolve_target(target, registry, batch_size=batch_size, runtime=runtime, precision=precision)
     if precision is None and resolved.precision in TRAINED_IN:
         resolved = resolve_target(resolved, registry, precision=TRAINED_IN[resolved.precision])
-    found = trace(module, input_shape, resolved.batch_size, resolved.precision)
+    found = trace(module, input_shape, resolved.batch_size, resolved.precision, traced_layout(resolved))
     cost = registry.cost_models[model].price(found, resolved, registry.cost_models.provider(model))
     return training_cost(found, cost, resolved, optimizer)
 

@@ -60,6 +60,20 @@ def test_a_calibrated_file_is_a_target(cli, tmp_path, folder):
     assert cost["tier"] == "T2"
 
 
+def test_layers_of_a_space_are_measured_too(cli, folder):
+    found = calibrated(cli, "--target", "this-cpu", "--space", "tiny")
+    assert found["tier"] == "T3"
+    assert "stretches of networks" in found["source"]
+    printed = cli("cost", "published/mobilenet_v1", "--target", "this-cpu", "--input", "3,64,64")
+    assert "T3" in printed.out
+
+
+def test_an_unknown_space_is_refused_before_anything_is_measured(cli, folder):
+    outcome = cli("calibrate", "--target", "this-cpu", "--space", "mobil", "--seconds", "600")
+    assert outcome.code == 2
+    assert "Did you mean 'mobile'" in outcome.err
+
+
 def test_interrupted_it_writes_nothing(cli, monkeypatch, tmp_path, folder):
     def interrupted(*given: Any, **named: Any) -> None:
         raise KeyboardInterrupt

@@ -16,6 +16,7 @@ from nas.costs.calibration import Calibration
 from nas.costs.measuring.calibrating import (
     ALONE,
     CHAINS,
+    MANY,
     calibrate,
     fitted_calibration,
     group_logs,
@@ -25,6 +26,7 @@ from nas.costs.measuring.calibrating import (
     scaled_to,
 )
 from nas.costs.measuring.fit import SIZE_KERNELS, Sample, fit_corrections, fit_kind
+from nas.costs.measuring.kernels import MicroKernel
 from nas.costs.measuring.micro import MeasuredKernel
 from nas.costs.operators import Operator
 from nas.costs.trace import trace
@@ -167,3 +169,47 @@ def test_calibrating_a_target_for_a_moment(model):
     assert len(found.chains) == CHAINS and calibration.low <= 1 <= calibration.high
     assert calibration.conditions["threads"] == "1"
     assert replace(found.target, calibration=None) == board()
+
+
+def test_stretches_of_a_space_make_it_a_calibration_for_that_space(model):
+    def stretch(width: int) -> MicroKernel:
+        return MicroKernel(f"{width} wide", lambda: nn.Conv2d(width, width, 3), ((1, width, 8, 8),))
+
+    found = calibrate(
+        board(),
+        model,
+        torch.device("cpu"),
+        seconds=0.3,
+        stretches=(stretch(width) for width in (8, 16)),
+    )
+    calibration = found.target.calibration
+    assert calibration is not None
+    assert calibration.tier == "T3"
+    assert "stretches of networks" in calibration.source
+    assert CHAINS < len(found.chains) <= CHAINS + 2
+
+
+def test_many_networks_tell_kinds_apart(model):
+    """Linear layers take twice and norms four times as long as predicted: each kind learns its own."""
+    slower = {"gemm": 2.0, "norm": 4.0}
+    target = board(blank())
+
+    def measured(width: int, norms: int) -> MeasuredKernel:
+        parts = [nn.Linear(width, width), *(nn.LayerNorm(width) for _ in range(norms))]
+        found = trace(nn.Sequential(*parts), (512, width))
+        operators = model.price(found, target).operators
+        latency = sum(slower[operator.kind] * operator.latency_ms for operator in operators)
+        return MeasuredKernel(f"{width}, {norms}", found, latency, 0.0)
+
+    networks = [measured(64 * width, norms) for width in range(1, 13) for norms in range(1, 7)]
+    assert len(networks) >= MANY
+    for some, close in ((networks, 0.15), (networks[: CHAINS + 1], 0.5)):
+        fitted = scaled_to(target, model, some)
+        ratios = [
+            model.price(network.trace, fitted).latency_ms / network.latency_ms for network in networks[::7]
+        ]
+        assert max(abs(math.log(ratio)) for ratio in ratios) < close
+    calibration = scaled_to(target, model, networks).calibration
+    assert calibration is not None
+    scales = {kind: correction.scale for kind, correction in calibration.corrections.items()}
+    assert scales["norm"] > 1.5 * scales["gemm"]

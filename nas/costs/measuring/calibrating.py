@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from nas.costs.measuring.chains import CHAINS, chains
 from nas.costs.measuring.clocks import clock_for
 from nas.costs.measuring.conditions import busy_with, conditions, exclusive, pinned
 from nas.costs.measuring.fit import Sample, fit_corrections
-from nas.costs.measuring.kernels import designed_kernels
+from nas.costs.measuring.kernels import MicroKernel, designed_kernels
 from nas.costs.measuring.micro import MeasuredKernel, measure_chain, measure_kernels
 from nas.costs.measuring.probe import probe
 from nas.costs.target import Target
@@ -39,6 +40,10 @@ GROUPS = (
     frozenset({"gemm", "bmm", "sdpa", "rnn", "sparse"}),
 )
 """Kinds whose kernels are alike in what company costs them; all others are one more group."""
+MANY = 60
+TELLING = 0.02
+"""From so many networks on a kind has a factor of its own, if it takes such a share of their time."""
+STRETCH_SECONDS = 0.15
 SHRINKING = 0.3
 """How much the factors of groups are drawn towards that of all."""
 OUTSIDE = 1.5
@@ -64,9 +69,10 @@ def calibrate(
     *,
     seconds: float = 110.0,
     on_progress: Progress = lambda done, number: None,
+    stretches: Iterable[MicroKernel] = (),
 ) -> Calibrated:
     """Measures micro-kernels and chains of them on this machine for so many seconds, and fits the cost model
-    to them (tier T2).
+    to them (tier T2); and as long again stretches of the networks of a space, where they are given (T3).
 
     `target` is this machine without calibration. Raises CostError where another process measures here.
     """
@@ -80,18 +86,35 @@ def calibrate(
         )
         share = max(0.05, (seconds - (time.monotonic() - begin)) / CHAINS / 1.5)
         measured = [measure_chain(chain, target, device, share) for chain in chains(target.batch_size)]
+        found = _measured_stretches(stretches, target, device, seconds)
         under = conditions(device, clock_for(device).name)
     busy = busy_with(device)
-    blank = Calibration("T2", model.name, source(len(kernels), len(measured)), figures=figures)
+    tier, rests_on = "T3" if found else "T2", source(len(kernels), len(measured), len(found))
+    blank = Calibration(tier, model.name, rests_on, figures=figures)
     blank = replace(blank, conditions={**under, **({"busy": busy} if busy else {})})
+    measured += found
     fitted = fitted_calibration(replace(target, calibration=blank), model, kernels, measured)
     return Calibrated(fitted, kernels, measured, busy)
 
 
-def source(kernels: int, networks: int) -> str:
+def _measured_stretches(
+    stretches: Iterable[MicroKernel], target: Target, device: torch.device, seconds: float
+) -> list[MeasuredKernel]:
+    """Stretches measured one after the other for so many seconds."""
+    end = time.monotonic() + seconds
+    found = []
+    for stretch in stretches:
+        if time.monotonic() > end:
+            break
+        found.append(measure_chain(stretch, target, device, STRETCH_SECONDS))
+    return found
+
+
+def source(kernels: int, networks: int, stretches: int = 0) -> str:
     """What a calibration rests on, in a line."""
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"nas calibrate, {when}: {kernels} kernels, {networks} chains"
+    space = f", {stretches} stretches of networks" if stretches else ""
+    return f"nas calibrate, {when}: {kernels} kernels, {networks} chains{space}"
 
 
 def fitted_calibration(
@@ -131,7 +154,8 @@ def scaled_to(target: Target, model: CostModel, networks: Sequence[MeasuredKerne
     """The target with the factors by which networks took longer than predicted, and with the interval that
     holds CONFIDENCE of them, each left out once.
 
-    From few networks it is one factor for all kinds of operators, from CHAINS one for each of GROUPS.
+    From few networks it is one factor for all kinds of operators, from CHAINS one for each of GROUPS, from
+    MANY one for each kind that takes time in them.
     """
     if not networks:
         return target
@@ -141,16 +165,28 @@ def scaled_to(target: Target, model: CostModel, networks: Sequence[MeasuredKerne
     logs = np.array(
         [math.log(one.latency_ms / cost.latency_ms) for one, cost in zip(networks, costs, strict=True)]
     )
-    shares = np.array([_shares(cost) for cost in costs])
+    groups = _groups(costs)
+    shares = np.array([_shares(cost, groups) for cost in costs])
     low, high = interval(left_out(shares, logs))
     factors = np.exp(group_logs(shares, logs))
-    return replace(target, calibration=replace(multiplied(calibration, factors), low=low, high=high))
+    return replace(target, calibration=replace(multiplied(calibration, factors, groups), low=low, high=high))
 
 
-def _shares(cost: Cost) -> list[float]:
+def _groups(costs: Sequence[Cost]) -> Sequence[frozenset[str]]:
+    """The kinds that have a factor together, by how many networks there are; all others are one more."""
+    if len(costs) < MANY:
+        return GROUPS
+    times: dict[str, float] = defaultdict(float)
+    for cost in costs:
+        for operator in cost.operators:
+            times[operator.kind] += operator.latency_ms / cost.latency_ms
+    return [frozenset({kind}) for kind, share in sorted(times.items()) if share >= TELLING * len(costs)]
+
+
+def _shares(cost: Cost, groups: Sequence[frozenset[str]]) -> list[float]:
     """The share of each group in the predicted time of a network."""
     times = [
-        sum(operator.latency_ms for operator in cost.operators if operator.kind in group) for group in GROUPS
+        sum(operator.latency_ms for operator in cost.operators if operator.kind in group) for group in groups
     ]
     rest = sum(operator.latency_ms for operator in cost.operators) - sum(times)
     return [time / cost.latency_ms for time in (*times, rest)]
@@ -195,9 +231,13 @@ def interval(errors: NDArray[np.float64]) -> tuple[float, float]:
     return math.exp(-half), math.exp(half)
 
 
-def multiplied(calibration: Calibration, factors: NDArray[np.float64]) -> Calibration:
+def multiplied(
+    calibration: Calibration,
+    factors: NDArray[np.float64],
+    groups: Sequence[frozenset[str]] = GROUPS,
+) -> Calibration:
     """The calibration with the factors of each group times one more; the last one is that of all others."""
-    kinds = {kind: float(factors[index]) for index, group in enumerate(GROUPS) for kind in group}
+    kinds = {kind: float(factors[index]) for index, group in enumerate(groups) for kind in group}
     rest = float(factors[-1])
     scale = calibration.scale
     corrections = {kind: Correction(scale, 0, scale, scale) for kind in kinds}

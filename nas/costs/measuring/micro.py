@@ -17,6 +17,7 @@ from nas.costs.measuring.timing import time_call
 from nas.costs.operators import Trace
 from nas.costs.target import Target
 from nas.costs.trace import trace
+from nas.costs.trace_keys import traced_layout
 
 EVICTING_BYTES = 1 << 22
 """Before each sample on a processor so many bytes are read: in a network too, the weights of a kernel do not
@@ -76,13 +77,14 @@ def measure_chain(chain: MicroKernel, target: Target, device: torch.device, seco
         layout=target.layout,
         seconds=seconds,
     )
-    traced = trace(module, shapes, batch, target.precision)
+    traced = trace(module, shapes, batch, target.precision, traced_layout(target))
     return MeasuredKernel(chain.name, traced, found.latency_ms, found.spread_ms / found.latency_ms)
 
 
 def _measured(kernel: MicroKernel, target: Target, device: torch.device, seconds: float) -> MeasuredKernel:
     module = kernel.make()
-    traced = trace(module, [shape[1:] for shape in kernel.shapes], kernel.shapes[0][0], target.precision)
+    shapes, batch = [shape[1:] for shape in kernel.shapes], kernel.shapes[0][0]
+    traced = trace(module, shapes, batch, target.precision, traced_layout(target))
     run = ready(module, kernel.shapes, device, target.precision, target.runtime, target.layout)
     if device.type == "cuda":
         found = time_call(_captured(run).replay, clock_for(device), seconds)
