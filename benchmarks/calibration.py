@@ -19,7 +19,7 @@ from nas.costs import Target, read_target
 from nas.costs.cost import DEFAULT_MODEL
 from nas.costs.machine import this_machine
 from nas.costs.measuring import calibrate
-from nas.costs.measuring.stretches import stretches
+from nas.costs.measuring.networks import sampled_networks
 from nas.costs.this import uncalibrated, write_target
 from nas.plugins import default_registry
 from nas.spaces import load_space
@@ -38,9 +38,9 @@ def main() -> None:
     else:
         plain = uncalibrated(this_machine("cpu"), registry, options.threads)
         model = registry.cost_models[options.cost_model]
-        parts = stretches(load_space(options.space, registry), registry) if options.space else ()
+        networks = sampled_networks(load_space(options.space, registry), registry) if options.space else ()
         device = torch.device("cpu")
-        target = calibrate(plain, model, device, seconds=options.seconds, stretches=parts).target
+        target = calibrate(plain, model, device, seconds=options.seconds, networks=networks).target
         if options.output:
             write_target(target, options.output)
     found = list(_compared(target, options))
@@ -53,7 +53,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--target", type=Path, help="A calibrated target file of this machine.")
     parser.add_argument("--output", type=Path, help="Where to write the calibrated target.")
     parser.add_argument("--seconds", type=float, default=110.0, help="How long to calibrate.")
-    parser.add_argument("--space", help="Measure stretches of this space too (tier T3).")
+    parser.add_argument("--space", help="Measure other networks of this space too (tier T3).")
     parser.add_argument("--each", type=float, default=1.0, help="How long to measure each network.")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--mobile", type=int, default=20, help="How many networks of `mobile`.")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How long to measure.",
 )
-@click.option("--space", help="Measure layers of this space too, as long again: tier T3, for its networks.")
+@click.option("--space", help="Measure networks of this space too, as long again: tier T3, for that space.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of a processor. [default: its cores]")
 @click.option("--cost-model", help="The cost model to fit. [default: as in nas cost]")
 @target_options
@@ -60,8 +60,8 @@ def command(
     """Fit the predictions for a target to measurements: of micro-kernels here, or of networks in a file.
 
     On this machine some 200 small kernels are measured in under two minutes (tier T2). Other machines are
-    calibrated by a few networks that were measured there (tier T1). With --space stretches of the networks of
-    a space are measured as well (tier T3).
+    calibrated by a few networks that were measured there (tier T1). With --space random networks of a space
+    are measured as well (tier T3).
 
     \b
     nas calibrate --target this
@@ -100,12 +100,12 @@ def _by_kernels(
     """The target calibrated by measuring on this machine."""
     from nas.costs.measuring import calibrate
     from nas.costs.measuring.devices import device_of
-    from nas.costs.measuring.stretches import stretches
+    from nas.costs.measuring.networks import sampled_networks
     from nas.costs.this import machine_of, uncalibrated
     from nas.spaces import load_space
 
     device = device_of(target)
-    parts = stretches(load_space(space, registry), registry, target.batch_size) if space else ()
+    networks = sampled_networks(load_space(space, registry), registry, target.batch_size) if space else ()
     plain = uncalibrated(machine_of(target), registry, threads)
     profile = {name: getattr(target, name) for name in ("precision", "runtime", "batch_size", "layout")}
     with click.progressbar(length=100, label="measuring", file=sys.stderr, hidden=quiet) as bar:
@@ -119,7 +119,7 @@ def _by_kernels(
             device,
             seconds=seconds,
             on_progress=show,
-            stretches=parts,
+            networks=networks,
         )
     if found.busy is not None:
         click.echo(f"note: {found.busy}: measure again when it is quiet, or trust this less", err=True)

@@ -171,8 +171,8 @@ def test_calibrating_a_target_for_a_moment(model):
     assert replace(found.target, calibration=None) == board()
 
 
-def test_stretches_of_a_space_make_it_a_calibration_for_that_space(model):
-    def stretch(width: int) -> MicroKernel:
+def test_networks_of_a_space_make_it_a_calibration_for_that_space(model):
+    def network(width: int) -> MicroKernel:
         return MicroKernel(f"{width} wide", lambda: nn.Conv2d(width, width, 3), ((1, width, 8, 8),))
 
     found = calibrate(
@@ -180,12 +180,12 @@ def test_stretches_of_a_space_make_it_a_calibration_for_that_space(model):
         model,
         torch.device("cpu"),
         seconds=0.3,
-        stretches=(stretch(width) for width in (8, 16)),
+        networks=(network(width) for width in (8, 16)),
     )
     calibration = found.target.calibration
     assert calibration is not None
     assert calibration.tier == "T3"
-    assert "stretches of networks" in calibration.source
+    assert " networks" in calibration.source
     assert CHAINS < len(found.chains) <= CHAINS + 2
 
 

@@ -43,7 +43,7 @@ GROUPS = (
 MANY = 60
 TELLING = 0.02
 """From so many networks on a kind has a factor of its own, if it takes such a share of their time."""
-STRETCH_SECONDS = 0.15
+NETWORK_SECONDS = 0.15
 SHRINKING = 0.3
 """How much the factors of groups are drawn towards that of all."""
 OUTSIDE = 1.5
@@ -69,10 +69,10 @@ def calibrate(
     *,
     seconds: float = 110.0,
     on_progress: Progress = lambda done, number: None,
-    stretches: Iterable[MicroKernel] = (),
+    networks: Iterable[MicroKernel] = (),
 ) -> Calibrated:
     """Measures micro-kernels and chains of them on this machine for so many seconds, and fits the cost model
-    to them (tier T2); and as long again stretches of the networks of a space, where they are given (T3).
+    to them (tier T2); and as long again networks of a space, where they are given (T3).
 
     `target` is this machine without calibration. Raises CostError where another process measures here.
     """
@@ -86,7 +86,7 @@ def calibrate(
         )
         share = max(0.05, (seconds - (time.monotonic() - begin)) / CHAINS / 1.5)
         measured = [measure_chain(chain, target, device, share) for chain in chains(target.batch_size)]
-        found = _measured_stretches(stretches, target, device, seconds)
+        found = _measured_networks(networks, target, device, seconds)
         under = conditions(device, clock_for(device).name)
     busy = busy_with(device)
     tier, rests_on = "T3" if found else "T2", source(len(kernels), len(measured), len(found))
@@ -97,24 +97,24 @@ def calibrate(
     return Calibrated(fitted, kernels, measured, busy)
 
 
-def _measured_stretches(
-    stretches: Iterable[MicroKernel], target: Target, device: torch.device, seconds: float
+def _measured_networks(
+    networks: Iterable[MicroKernel], target: Target, device: torch.device, seconds: float
 ) -> list[MeasuredKernel]:
-    """Stretches measured one after the other for so many seconds."""
+    """Networks measured one after the other for so many seconds."""
     end = time.monotonic() + seconds
     found = []
-    for stretch in stretches:
+    for network in networks:
         if time.monotonic() > end:
             break
-        found.append(measure_chain(stretch, target, device, STRETCH_SECONDS))
+        found.append(measure_chain(network, target, device, NETWORK_SECONDS))
     return found
 
 
-def source(kernels: int, networks: int, stretches: int = 0) -> str:
+def source(kernels: int, chains_: int, networks: int = 0) -> str:
     """What a calibration rests on, in a line."""
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    space = f", {stretches} stretches of networks" if stretches else ""
-    return f"nas calibrate, {when}: {kernels} kernels, {networks} chains{space}"
+    space = f", {networks} networks" if networks else ""
+    return f"nas calibrate, {when}: {kernels} kernels, {chains_} chains{space}"
 
 
 def fitted_calibration(
