@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from nas.errors import StoreError
 from nas.files import FileLock, holder_name
@@ -44,10 +45,16 @@ class AdvisoryLock:
         raise BlockingIOError((holder or "another process").removeprefix("nas "))
 
     def release(self) -> None:
-        """Closes the connection, and with it the lock."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Gives the lock back at once, where closing alone would leave it until the server notices."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            connection.execute(text("SELECT pg_advisory_unlock_all()"))
+        except DBAPIError:
+            pass  # the server is gone, and the lock with it
+        finally:
+            connection.close()
 
 
 _HOLDER = text(
