@@ -245,7 +245,7 @@ HOSTILE = [
     "</title></style><svg onload=alert(1)>",
     '"><img src=x onerror=alert(1)>',
     "' style='width:1px' onmouseover='alert(1)",
-    "{{ 7 * 7 }}{% raw %}",
+    "{{ 1234567 * 7654321 }}{% raw %}",
     "javascript:alert(1)",
     "</details>--><!--",
     "&lt;b&gt;&#x3c;",
@@ -280,7 +280,7 @@ def test_nothing_from_outside_becomes_markup(text: str, tmp_path: Path) -> None:
     page, raw = report(store, tmp_path)
     check_offline(page)
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", raw)
-    assert "49" not in raw.partition("Where this comes from")[2].partition("Repeat")[0] or "7 * 7" not in text
+    assert str(1234567 * 7654321) not in raw
 
 
 def test_hostile_blocks_and_choices_are_text(tmp_path: Path) -> None:
