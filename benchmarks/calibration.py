@@ -38,7 +38,7 @@ def main() -> None:
     else:
         plain = uncalibrated(this_machine("cpu"), registry, options.threads)
         model = registry.cost_models[options.cost_model]
-        networks = sampled_networks(load_space(options.space, registry), registry) if options.space else ()
+        networks = sampled_networks(load_space(options.space, registry), registry) if options.space else None
         device = torch.device("cpu")
         target = calibrate(plain, model, device, seconds=options.seconds, networks=networks).target
         if options.output:

@@ -43,7 +43,8 @@ def traced_operators() -> Mapping[str, tuple[Work, np.ndarray]]:
         if tuple(content["columns"]) != COLUMNS:
             raise SystemExit(f"{OPERATORS} has other columns: run trace_networks.py again")
         order = np.array([CLASSES.index(name) for name in content["classes"]])
-        values, count, ends = content["values"].astype(np.float64), content["count"], content["ends"]
+        values = content["distinct"].T.astype(np.float64)[np.cumsum(content["steps"])]
+        count, ends = content["count"].astype(np.int64), content["ends"]
         keys = content["keys"]
     found = {}
     for key, start, end in zip(keys, [0, *ends[:-1]], ends, strict=True):

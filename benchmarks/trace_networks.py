@@ -36,15 +36,21 @@ def main() -> None:
 
 
 def write(parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    """Writes for each network its distinct operators, of shape (n, 1 + COLUMNS), and how often each runs."""
+    """Writes for each network its distinct operators, of shape (n, 1 + COLUMNS), and how often each runs.
+
+    Each operator stands once, column by column; networks name theirs by their places, in steps.
+    """
+    values = np.concatenate([values for values, _ in parts.values()]).astype(np.float32)
+    distinct, places = np.unique(values, axis=0, return_inverse=True)
     np.savez_compressed(
         OPERATORS,
         classes=np.array(CLASSES),
         columns=np.array(COLUMNS),
         keys=np.array(list(parts)),
         ends=np.cumsum([len(count) for _, count in parts.values()]),
-        values=np.concatenate([values for values, _ in parts.values()]).astype(np.float32),
-        count=np.concatenate([count for _, count in parts.values()]).astype(np.int32),
+        distinct=np.ascontiguousarray(distinct.T),
+        steps=np.diff(places.ravel(), prepend=0).astype(np.int32),
+        count=np.concatenate([count for _, count in parts.values()]).astype(np.uint16),
     )
 
 

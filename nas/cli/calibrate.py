@@ -74,6 +74,8 @@ def command(
     from nas.files import check_writable
     from nas.plugins import default_registry
 
+    if measurements is not None and space is not None:
+        raise UsageError("--space is measured on this machine: leave it out beside --measurements")
     if output is not None:
         check_writable(output)
     registry = default_registry()
@@ -105,7 +107,7 @@ def _by_kernels(
     from nas.spaces import load_space
 
     device = device_of(target)
-    networks = sampled_networks(load_space(space, registry), registry, target.batch_size) if space else ()
+    networks = sampled_networks(load_space(space, registry), registry, target.batch_size) if space else None
     plain = uncalibrated(machine_of(target), registry, threads)
     profile = {name: getattr(target, name) for name in ("precision", "runtime", "batch_size", "layout")}
     with click.progressbar(length=100, label="measuring", file=sys.stderr, hidden=quiet) as bar:
@@ -133,14 +135,11 @@ def _by_networks(target: Target, path: Path, registry: Registry, model: str, sto
     def trace_of(what: str, shape: str, placed: Target) -> Trace:
         from nas.cli.architectures import read_architecture
         from nas.costs import load_module
-        from nas.costs.deployed import trace_deployed
-        from nas.costs.estimation import network_of, trace_network
-        from nas.costs.trace_keys import traced_layout
+        from nas.costs.estimation import network_of, trace_module, trace_network
 
         if ":" in what:
             module = load_module(what)
-            form = parse_shape(shape), placed.batch_size, placed.precision, traced_layout(placed)
-            return trace_deployed(module, *form)
+            return trace_module(module, parse_shape(shape), placed)
         return trace_network(network_of(read_architecture(what, store, registry)), placed, registry)
 
     return calibrate_by_networks(target, path, registry, model, trace_of)

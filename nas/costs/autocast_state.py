@@ -62,9 +62,10 @@ def _init(self: autocast, device_type: str, *args: Any, **kwargs: Any) -> None:
         self._enabled = bool(args[1] if len(args) > 1 else kwargs.get("enabled", True))
 
 
-def _answer(question: Callable[..., Any], *device_type: str) -> Any:
+def _answer(question: Callable[..., Any], *args: str, **kwargs: str) -> Any:
     """What torch answers for the device that the meta device stands for."""
-    return question(*(DEVICE if device == "meta" else device for device in device_type))
+    named = {name: DEVICE if device == "meta" else device for name, device in kwargs.items()}
+    return question(*(DEVICE if device == "meta" else device for device in args), **named)
 
 
 def _enter(self: autocast) -> Any:

@@ -39,7 +39,8 @@ class Call:
 class Work:
     """The kind of an operator, its multiply-adds, its arithmetic (2 per multiply-add) and its dimensions.
 
-    `moved` is (bytes read, bytes written) where that is not each tensor once.
+    `moved` is (bytes read, bytes written) where that is not each tensor once, `held` the bytes of what it
+    makes in between.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Work:
     flops: int = 0
     dims: tuple[tuple[str, int], ...] = ()
     moved: tuple[int, int] | None = None
+    held: int = 0
 
 
 Rule: TypeAlias = Callable[[Call], Work]

@@ -46,16 +46,21 @@ def estimate(
     >>> estimate(torch.nn.Linear(8, 4), (8,), target="a100").macs
     32
     """
-    from nas.costs.deployed import trace_deployed
-    from nas.costs.trace import trace
-
     registry = or_default(registry)
     resolved = resolve_target(
         target, registry, precision=precision, batch_size=batch_size, runtime=runtime, layout=layout
     )
-    find = trace_deployed if fused or (fused is None and resolved.runtime != "eager") else trace
-    found = find(module, input_shape, resolved.batch_size, resolved.precision, traced_layout(resolved))
+    found = trace_module(module, input_shape, resolved, fused)
     return registry.cost_models[model].price(found, resolved, registry.cost_models.provider(model))
+
+
+def trace_module(module: nn.Module, input_shape: Shapes, target: Target, fused: bool | None = None) -> Trace:
+    """The trace of a module as a target runs it; `fused` as in `estimate`."""
+    from nas.costs.deployed import trace_deployed
+    from nas.costs.trace import trace
+
+    find = trace_deployed if fused or (fused is None and target.runtime != "eager") else trace
+    return find(module, input_shape, target.batch_size, target.precision, traced_layout(target))
 
 
 def estimate_architecture(

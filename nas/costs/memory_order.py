@@ -15,6 +15,8 @@ IMAGE_KINDS = frozenset({"conv", "conv_depthwise", "conv_grouped", "pool", "resa
 """Kinds with kernels for images that lie with the channels innermost."""
 ELEMENTWISE_KINDS = frozenset({"pointwise", "copy"})
 """Kinds that go through several tensors in step, which is quick where these lie alike."""
+ANY = "any"
+"""The layout of images where a compiler chooses how tensors lie; otherwise ``nchw`` or ``nhwc``."""
 ORDERS = ("alike", "spread", "transposed", "innermost")
 """See `order_of`."""
 
@@ -34,17 +36,14 @@ def order_of(kind: str, inputs: Sequence[torch.Tensor], outputs: Sequence[torch.
 
 
 def _in_step(inputs: Sequence[torch.Tensor], output: torch.Tensor) -> str:
-    size, strides = output.numel(), output.stride()
     whole = [tensor for tensor in inputs if tensor.shape == output.shape]
-    if all(t.stride() == strides for t in whole) and output.is_contiguous():
-        is_spread = any(1 < tensor.numel() < size for tensor in inputs)
-        return "spread" if is_spread and whole else "alike"
-    fastest = _fastest_axis(output)
-    if any(_fastest_axis(tensor) != fastest for tensor in whole):
+    if not whole:
+        return "alike"
+    if any(_fastest_axis(tensor) != _fastest_axis(output) for tensor in whole):
         return "transposed"
-    if any(1 < tensor.numel() < size for tensor in inputs):
-        return "spread"
-    return "alike" if all(t.stride() == strides and _is_dense(t) for t in (*whole, output)) else "spread"
+    is_smaller = any(1 < tensor.numel() < output.numel() for tensor in inputs)
+    is_filled = all(t.stride() == output.stride() and _is_dense(t) for t in (*whole, output))
+    return "alike" if is_filled and not is_smaller else "spread"
 
 
 def _fastest_axis(tensor: torch.Tensor) -> int | None:

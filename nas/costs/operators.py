@@ -40,7 +40,8 @@ class Operator:
     arithmetic, 2 per multiply-add. `bytes_read` is everything it reads, of which `weight_bytes` are weights.
     `sources` says who made what it reads: (index of the operator, or -1 for the input; bytes). `dims` are the
     named dimensions of its kind. `known` is False where no rule describes the operator. `scratch_bytes` is
-    memory that torch's kernel takes while it runs, for a copy of an input that lies in another order.
+    memory that torch takes while it runs: for a copy of an input that lies in another order, or for what it
+    makes in between.
     `elements` are those of the largest tensor, `width` the bytes of a number of the first, `order` says how
     the tensors lie in memory (`nas.costs.memory_order`).
     """

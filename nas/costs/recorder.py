@@ -197,7 +197,7 @@ class Recorder(TorchDispatchMode):
                 sources=sources,
                 dims=work.dims,
                 known=plan.rule is not None,
-                scratch_bytes=scratch_bytes(plan.name, work, inputs, self._widths.activation),
+                scratch_bytes=work.held or scratch_bytes(plan.name, work, inputs, self._widths.activation),
                 elements=max((tensor.numel() for tensor in (*inputs, *outputs)), default=0),
                 width=number_bytes(inputs[0].dtype, self._widths.activation) if inputs else 0,
                 order=order_of(work.kind, inputs, outputs),

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from nas.costs.call import Call, Rule, Work, product, spread
+from nas.costs.tensors import number_bytes
 
 FUSED_DIMENSIONS = 4
 """The dimensions of the queries that torch has fused attention for: batch, heads, positions, depth."""
@@ -107,16 +108,18 @@ def _attention(call: Call) -> Work:
         ("mask", int(isinstance(call.given.get("attn_mask"), torch.Tensor))),
         ("fused", int(query.ndim == FUSED_DIMENSIONS)),
     )
-    moved = None if query.ndim == FUSED_DIMENSIONS else _composed_bytes(call, batch * heads * queries * keys)
-    return Work("sdpa", macs, 2 * macs, dims, moved)
+    work = Work("sdpa", macs, 2 * macs, dims)
+    if query.ndim == FUSED_DIMENSIONS:
+        return work
+    pairs = batch * heads * queries * keys
+    return _composed(call, work, scores=pairs * number_bytes(query.dtype, call.width))
 
 
-def _composed_bytes(call: Call, scores: int) -> tuple[int, int]:
-    """What composed attention reads and writes: copies of its inputs, and the scores before and after the
-    softmax."""
+def _composed(call: Call, work: Work, scores: int) -> Work:
+    """Attention by parts: it copies its inputs, and holds the scores (bytes) before and after the softmax."""
     given = sum(call.bytes(tensor) for tensor in call.tensors())
-    held = scores * call.bytes(call["query"]) // max(1, call["query"].numel())
-    return 2 * given + 2 * held, given + 2 * held + call.bytes(call.outputs[0])
+    moved = 2 * given + 2 * scores, given + 2 * scores + call.bytes(call.outputs[0])
+    return replace(work, moved=moved, held=2 * scores)
 
 
 def _recurrent(call: Call) -> Work:

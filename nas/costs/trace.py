@@ -11,7 +11,7 @@ from typing import TypeAlias, cast
 import torch
 from torch import nn
 
-from nas.costs.memory_order import lay_out_weights
+from nas.costs.memory_order import ANY, lay_out_weights
 from nas.costs.operators import Operator, Trace
 from nas.costs.precision import widths_of
 from nas.costs.recorder import Recorder
@@ -83,9 +83,9 @@ def run_traced(
         module.eval()
     with _undisturbed(), _weights_in(module, layout), torch.inference_mode():
         inputs = [_input(shape, dtype, place) for shape in shapes]
-        if layout == "nhwc" if innermost is None else innermost:
+        if innermost or (innermost is None and layout == "nhwc"):
             inputs = [_with_channels_innermost(tensor) for tensor in inputs]
-        return Recorder(module, place, shapes[0][0], precision, layout != "any").run(inputs)
+        return Recorder(module, place, shapes[0][0], precision, layout != ANY).run(inputs)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from nas.costs.memory_order import ANY
 from nas.spaces.architecture import BlockUse, Graph, Layer, Network, network_to_dict
 from nas.spaces.signature import Signature
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 Key: TypeAlias = tuple[Layer | Graph, Signature, int]
 """A layer or cell, the signature of its input, the classes of the network."""
-ANY = "any"
-"""The layout where a compiler chooses how tensors lie."""
 AUTOCAST = "amp-"
 """How the names of precisions begin that stand for autocast."""
 ROOMS = ("blocks", "costs")

@@ -87,11 +87,11 @@ class GpuConstants:
 
 def kernels_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
     """The milliseconds of each kernel, of shape (n,), without its launch."""
-    found = streams_ms(work, speed, constants)
     dense = work.matrix
-    if dense.any():
-        products = work.chosen(dense)
-        found[dense] = adapted_ms(products, tilings_ms(products, speed, constants), speed, constants)
+    products = work.chosen(dense)
+    found = np.empty(len(work))
+    found[~dense] = streams_ms(work.chosen(~dense), speed, constants)
+    found[dense] = adapted_ms(products, tilings_ms(products, speed, constants), speed, constants)
     return found
 
 
@@ -143,7 +143,7 @@ def _alignment(sizes: Column) -> Column:
 
 
 def streams_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
-    """The milliseconds of kernels that stream; of others, whatever comes out."""
+    """The milliseconds of kernels that stream."""
     classes = work.classes
     share = constants.memory_share if speed.tensor else constants.plain_memory_share
     lanes = speed.vector * speed.sustained / 2

@@ -199,7 +199,7 @@ def _row(operator: Operator) -> tuple[float, ...]:
         operator.flops,
         operator.bytes_read,
         operator.bytes_written,
-        operator.scratch_bytes,
+        0 if operator.kind == "sdpa" else operator.scratch_bytes,  # scores are no copies: they count as moved
         elements,
         taps,
         operator.elements / dims["normalized"] if dims.get("normalized") else 0,

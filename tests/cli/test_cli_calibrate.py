@@ -74,6 +74,13 @@ def test_an_unknown_space_is_refused_before_anything_is_measured(cli, folder):
     assert "Did you mean 'mobile'" in outcome.err
 
 
+def test_a_space_is_not_measured_beside_a_file(cli, tmp_path):
+    words = ("--target", "a100", "--measurements", "none.csv", "-o", "x.toml", "--space", "tiny")
+    outcome = cli("calibrate", *words)
+    assert outcome.code == 2
+    assert "--space" in outcome.err and "--measurements" in outcome.err
+
+
 def test_interrupted_it_writes_nothing(cli, monkeypatch, tmp_path, folder):
     def interrupted(*given: Any, **named: Any) -> None:
         raise KeyboardInterrupt

@@ -175,11 +175,13 @@ def test_networks_of_a_space_make_it_a_calibration_for_that_space(model):
     def network(width: int) -> MicroKernel:
         return MicroKernel(f"{width} wide", lambda: nn.Conv2d(width, width, 3), ((1, width, 8, 8),))
 
+    told: list[float] = []
     found = calibrate(
         board(),
         model,
         torch.device("cpu"),
         seconds=0.3,
+        on_progress=lambda done, number: told.append(done / number),
         networks=(network(width) for width in (8, 16)),
     )
     calibration = found.target.calibration
@@ -187,6 +189,8 @@ def test_networks_of_a_space_make_it_a_calibration_for_that_space(model):
     assert calibration.tier == "T3"
     assert " networks" in calibration.source
     assert CHAINS < len(found.chains) <= CHAINS + 2
+    assert told == sorted(told) and told[-1] <= 1
+    assert told[0] <= 0.5 <= told[-1]
 
 
 def test_many_networks_tell_kinds_apart(model):

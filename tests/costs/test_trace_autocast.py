@@ -177,7 +177,7 @@ class HalfNorm(nn.Module):
     def forward(self, x):
         weight = self.weight
         if torch.is_autocast_enabled(x.device.type):
-            dtype = torch.get_autocast_dtype(x.device.type)
+            dtype = torch.get_autocast_dtype(device_type=x.device.type)
             x, weight = x.to(dtype), weight.to(dtype)
         with torch.autocast(x.device.type, enabled=False):
             return torch.nn.functional.layer_norm(x, (8,), weight)

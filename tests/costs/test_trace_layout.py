@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from costs_modules import Function
@@ -98,3 +100,18 @@ def test_operators_in_place_write_what_they_are_given(function):
     found = trace(Function(function), (4, 6, 8))
     assert [operator.bytes_written for operator in found.operators] == [768]
     assert found.peak_activation_bytes == 768
+
+
+@pytest.mark.parametrize("shape", [(16, 8), (2, 3, 16, 8)], ids=["3-D", "5-D"])
+def test_attention_that_is_not_of_four_dimensions_holds_its_scores(shape):
+    """Torch has fused kernels for four dimensions alone; any other it composes of products and a softmax."""
+    attend = Function(lambda x: nn.functional.scaled_dot_product_attention(x, x[:], x[:]))
+    (composed,) = trace(attend, shape, 2).operators
+    count = 2 * math.prod(shape[:-2])
+    one, scores = 4 * count * 16 * 8, 4 * count * 16 * 16
+    assert (composed.kind, composed.dim("fused"), composed.scratch_bytes) == ("sdpa", 0, 2 * scores)
+    assert composed.bytes_read == 2 * 3 * one + 2 * scores
+    assert composed.bytes_written == 3 * one + 2 * scores + one
+    (fused,) = trace(attend, (count // 2, 16, 8), 2).operators
+    assert (fused.dim("fused"), fused.scratch_bytes) == (1, 0)
+    assert (fused.bytes_read, fused.bytes_written, fused.macs) == (3 * one, one, composed.macs)

@@ -202,6 +202,14 @@ def test_the_other_sizes():
     assert (work["elements"][0], work["taps"][0], work["lines"][0]) == (2 * 16 * 64, 1, 0)
 
 
+def test_scores_in_memory_are_traffic_and_no_copies():
+    attend = Function(lambda x: F.scaled_dot_product_attention(x, x, x))
+    found = only(attend, 16, 8)
+    assert found.scratch_bytes > 0
+    work = work_of([found])
+    assert (work["scratch"][0], work.moved[0]) == (0, found.bytes_moved)
+
+
 def test_what_goes_over_elements_taps_and_lines():
     work = work_of(
         [

@@ -44,6 +44,9 @@ MANY = 60
 TELLING = 0.02
 """From so many networks on a kind has a factor of its own, if it takes such a share of their time."""
 NETWORK_SECONDS = 0.15
+"""How long a network of a space is measured: rather many of them than each closely."""
+PARTS = 1000
+"""Into how many parts the progress of these is told."""
 SHRINKING = 0.3
 """How much the factors of groups are drawn towards that of all."""
 OUTSIDE = 1.5
@@ -69,7 +72,7 @@ def calibrate(
     *,
     seconds: float = 110.0,
     on_progress: Progress = lambda done, number: None,
-    networks: Iterable[MicroKernel] = (),
+    networks: Iterable[MicroKernel] | None = None,
 ) -> Calibrated:
     """Measures micro-kernels and chains of them on this machine for so many seconds, and fits the cost model
     to them (tier T2); and as long again networks of a space, where they are given (T3).
@@ -77,16 +80,17 @@ def calibrate(
     `target` is this machine without calibration. Raises CostError where another process measures here.
     """
     threads = int(target.figures["units"].value) if device.type == "cpu" else None
+    on_kernel = on_progress if networks is None else _half(on_progress)
     begin = time.monotonic()
     with exclusive(device), pinned(threads):
         figures = probe(device, target.precision)
         left = seconds * (1 - CHAIN_SHARE) - (time.monotonic() - begin)
         kernels = measure_kernels(
-            designed_kernels(KERNELS, target.batch_size), target, device, left, on_progress
+            designed_kernels(KERNELS, target.batch_size), target, device, left, on_kernel
         )
         share = max(0.05, (seconds - (time.monotonic() - begin)) / CHAINS / 1.5)
         measured = [measure_chain(chain, target, device, share) for chain in chains(target.batch_size)]
-        found = _measured_networks(networks, target, device, seconds)
+        found = _measured_networks(networks or (), target, device, seconds, on_progress)
         under = conditions(device, clock_for(device).name)
     busy = busy_with(device)
     tier, rests_on = "T3" if found else "T2", source(len(kernels), len(measured), len(found))
@@ -97,24 +101,35 @@ def calibrate(
     return Calibrated(fitted, kernels, measured, busy)
 
 
+def _half(on_progress: Progress) -> Progress:
+    """Tells of the first half of what is to be done."""
+    return lambda done, number: on_progress(done, 2 * number)
+
+
 def _measured_networks(
-    networks: Iterable[MicroKernel], target: Target, device: torch.device, seconds: float
+    networks: Iterable[MicroKernel],
+    target: Target,
+    device: torch.device,
+    seconds: float,
+    on_progress: Progress,
 ) -> list[MeasuredKernel]:
-    """Networks measured one after the other for so many seconds."""
-    end = time.monotonic() + seconds
+    """Networks measured one after the other for so many seconds: the second half of what is to be done."""
+    begin = time.monotonic()
     found = []
     for network in networks:
-        if time.monotonic() > end:
+        share = (time.monotonic() - begin) / seconds
+        if share > 1:
             break
+        on_progress(round(PARTS * (1 + share) / 2), PARTS)
         found.append(measure_chain(network, target, device, NETWORK_SECONDS))
     return found
 
 
-def source(kernels: int, chains_: int, networks: int = 0) -> str:
+def source(kernels: int, in_chains: int, networks: int = 0) -> str:
     """What a calibration rests on, in a line."""
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     space = f", {networks} networks" if networks else ""
-    return f"nas calibrate, {when}: {kernels} kernels, {chains_} chains{space}"
+    return f"nas calibrate, {when}: {kernels} kernels, {in_chains} chains{space}"
 
 
 def fitted_calibration(

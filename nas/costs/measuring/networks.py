@@ -1,6 +1,6 @@
 """Random networks of a space, as a calibration for that space measures them.
 
-Whole ones: the layers of a network push each other's weights out of the caches, which a few of them do not.
+Whole ones: a few layers, measured over and over, are quicker than they are within a network.
 """
 
 from __future__ import annotations
