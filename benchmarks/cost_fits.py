@@ -25,12 +25,16 @@ if TYPE_CHECKING:
 
 Constants = TypeVar("Constants", bound=ProductConstants)
 
+DRAWING = 0.01
+"""How much the constants of products are drawn to where their fit begins."""
+
 
 @dataclass(frozen=True)
 class Kernels:
     """Measured products of one device: what they are, what they took in milliseconds, and the device.
 
-    `overhead` is what the measurement adds to each; None stands for the launch of the device. `tiles` are
+    `overhead` is what the host takes to dispatch each, None where only the launch of the device comes on top;
+    `hidden` that it does so while the device computes (`launched_ms`). `tiles` are
     those of 3×3 convolutions on vector units (`nas_hardware.winograd`).
     """
 
@@ -39,6 +43,7 @@ class Kernels:
     milliseconds: Column
     speed: GpuSpeed
     overhead: float | None = None
+    hidden: bool = True
     tiles: tuple[Column, Column] | None = None
 
 
@@ -58,17 +63,22 @@ class Networks:
 
 
 def fit_products(
-    kernels: Sequence[Kernels], start: Constants, sample: int = 800, evaluations: int = 500
+    kernels: Sequence[Kernels],
+    start: Constants,
+    names: Sequence[str] = (),
+    sample: int = 800,
+    evaluations: int = 800,
 ) -> Constants:
-    """The constants of products with the least mean error of the logarithm, equally over devices."""
+    """The constants of products, or those of these names, with the least mean error of the logarithm, equally
+    over devices."""
     drawn = [_sampled(device, sample) for device in kernels]
-    names = [field.name for field in fields(start)]
+    names = names or [field.name for field in fields(start)]
     origin = np.log([getattr(start, name) for name in names])
 
     def loss(point: Column) -> float:
         constants = replace(start, **dict(zip(names, np.exp(point).tolist(), strict=True)))
         errors = [np.abs(log_errors(device, constants)).mean() for device in drawn]
-        return float(np.mean(errors) + 0.002 * ((point - origin) ** 2).sum())
+        return float(np.mean(errors) + DRAWING * ((point - origin) ** 2).sum())
 
     found = minimize(
         loss, origin, method="Powell", options={"maxfev": evaluations, "xtol": 1e-2, "ftol": 1e-3}
@@ -78,12 +88,21 @@ def fit_products(
 
 def log_errors(kernels: Kernels, constants: ProductConstants) -> Column:
     """The logarithm of predicted over measured for each product."""
-    launch = kernels.speed.launch if kernels.overhead is None else kernels.overhead
     if kernels.tiles is not None and isinstance(constants, VectorConstants):
         predicted = convolutions_ms(kernels.products, kernels.tiles, kernels.speed, constants)
     else:
         predicted = products_ms(kernels.products, kernels.speed, constants)
-    found: Column = np.log((predicted + launch) / kernels.milliseconds)
+    launched = launched_ms(predicted, kernels.speed.launch, kernels.overhead, kernels.hidden)
+    found: Column = np.log(launched / kernels.milliseconds)
+    return found
+
+
+def launched_ms(predicted: Column, launch: float, overhead: float | None, hidden: bool = True) -> Column:
+    """What a measurement finds for kernels: with their launch, and with a host that dispatches meanwhile,
+    which shows most where both take about as long."""
+    if overhead is None:
+        return predicted + launch
+    found: Column = np.hypot(predicted + launch, overhead) if hidden else predicted + overhead
     return found
 
 

@@ -106,7 +106,8 @@ def gemms(folder: Path) -> Iterator[Kernels]:
 
 
 def fp32_products(folder: Path, device: str, kernel: str) -> Kernels:
-    """fp32 products of one kind on one GPU, launch included."""
+    """fp32 products of one kind on one GPU, launch included; the host prepares convolutions, it seems, before
+    the device begins."""
     target, names = NEUSIGHT_TARGETS[device]
     shapes, latency, tiles = [], [], []
     for row in rows(folder / "gpu_kernels" / f"neusight_train_{kernel}.csv.gz"):
@@ -116,7 +117,8 @@ def fp32_products(folder: Path, device: str, kernel: str) -> Kernels:
             tiles.append(_tiles(row) if kernel == "conv" else (0, 0))
     products = Products(*np.array(shapes, dtype=float).T)
     small, large = np.array(tiles, dtype=float).T
-    return Kernels(device, products, np.array(latency), fp32_speed(target), tiles=(small, large))
+    speed, hidden = fp32_speed(target), kernel != "conv"
+    return Kernels(device, products, np.array(latency), speed, tiles=(small, large), hidden=hidden)
 
 
 def _tiles(row: Mapping[str, str]) -> tuple[int, int]:

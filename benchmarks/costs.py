@@ -23,18 +23,17 @@ from cost_fits import Networks, fit_products, log_errors, without_families
 from cost_networks import (
     NEUSIGHT_TARGETS,
     PRODUCT_KERNELS,
-    STREAM_KERNELS,
     fp32_products,
-    fp32_streams,
     gemms,
     measured_networks,
     rtx3090,
 )
 from fit_costs import TENSOR_START, VECTOR_START, vector_kernels, with_overhead
 from scipy.stats import kendalltau
+from stream_fits import fit_streams, stream_errors, streams
 
 from nas_hardware import intervals
-from nas_hardware.gpu_kernels import fitted_constants, kernels_ms
+from nas_hardware.gpu_kernels import fitted_constants
 from nas_hardware.gpu_speed import GpuSpeed, gpu_speed
 
 RESULTS = Path(__file__).parent / "results" / "costs.md"
@@ -177,16 +176,11 @@ def fp32_rows(folder: Path) -> Iterator[Row]:
             kind: log_errors(with_overhead(fp32_products(folder, device, kind)), constants)
             for kind in PRODUCT_KERNELS
         }
-        errors |= {kind: _stream_errors(folder, device, kind) for kind in STREAM_KERNELS}
+        fitted = fit_streams(folder, fitted_constants(), without=device)
+        errors |= {one.kind: stream_errors(one, fitted) for one in streams(folder, device)}
         parts = ", ".join(f"{kind} {_mape(found)}" for kind, found in errors.items())
         mean = np.mean([np.abs(np.expm1(found)).mean() for found in errors.values()])
         yield Row(f"fp32 kernels, {device} unseen: MAPE, mean of kinds", f"{mean:.1%} ({parts})", "≤ 15 %")
-
-
-def _stream_errors(folder: Path, device: str, kind: str) -> np.ndarray:
-    work, milliseconds, speed = fp32_streams(folder, device, kind)
-    overhead = float(np.quantile(milliseconds, 0.02))
-    return np.log((kernels_ms(work, speed, fitted_constants()) + overhead) / milliseconds)
 
 
 def _mape(errors: np.ndarray) -> str:

@@ -20,7 +20,16 @@ from pathlib import Path
 import numpy as np
 from class_fits import PRIORS, fit_classes
 from cost_fits import Kernels, fit_products
-from cost_networks import NEUSIGHT_TARGETS, PRODUCT_KERNELS, fp32_products, gemms, measured_networks, rtx3090
+from cost_networks import (
+    NEUSIGHT_TARGETS,
+    PRODUCT_KERNELS,
+    STREAM_KERNELS,
+    fp32_products,
+    gemms,
+    measured_networks,
+    rtx3090,
+)
+from stream_fits import OVERHEAD_QUANTILE, WITH_LINES, fit_streams
 
 from nas_hardware.gpu_kernels import FITTED, GpuConstants, fitted_constants
 from nas_hardware.gpu_products import ProductConstants
@@ -28,14 +37,14 @@ from nas_hardware.gpu_speed import gpu_speed
 from nas_hardware.winograd import VectorConstants
 from nas_hardware.work import CLASSES
 
-TENSOR_START = ProductConstants(0.91, 0.77, 55.0, 2600.0, 61.0, 1.2, 0.075, 0.31)
-VECTOR_START = VectorConstants(0.85, 0.8, 22.0, 1800.0, 240.0, 0.1, 0.38, 0.3)
+TENSOR_START = ProductConstants(0.91, 0.77, 55.0, 2600.0, 61.0, 1.2, 0.075, 0.31, 3000.0, 46.0)
+VECTOR_START = VectorConstants(0.85, 0.8, 22.0, 1800.0, 240.0, 0.1, 0.38, 0.3, 600.0, 8.0)
 """Where the fits begin: rough figures of the hardware."""
+GENERATION_CONSTANTS = ("memory_share", "begin_cycles")
+"""What differs between generations of matrix units beyond their datasheets."""
 THROTTLED = frozenset({("P4", "linear")})
 """Kernels that say nothing of others: the large products ran at half the clock of the datasheet, where the
 batched ones of the same arithmetic did not."""
-OVERHEAD_QUANTILE = 0.02
-"""The share of the kernels of a kind that take about what a measurement adds to each."""
 
 
 def main() -> None:
@@ -46,10 +55,20 @@ def main() -> None:
     if not (folder / "gpu_kernels").is_dir():
         raise SystemExit(f"{folder / 'gpu_kernels'} is not there: nothing to fit to")
     constants = fitted_constants()
-    tensor = fit_products(list(gemms(folder)), TENSOR_START)
+    measured = list(gemms(folder))
+    tensor = fit_products(measured, TENSOR_START)
     vector = fit_products(vector_kernels(folder), VECTOR_START)
-    write(all_classes(folder, replace(constants, tensor=tensor, vector=vector)))
+    generations = {device.speed.generation: of_generation(device, tensor) for device in measured}
+    constants = replace(constants, tensor=tensor, vector=vector, generations=generations)
+    constants = fit_streams(folder, constants)
+    write(all_classes(folder, constants))
     print(f"wrote {FITTED}")
+
+
+def of_generation(device: Kernels, shared: ProductConstants) -> dict[str, float]:
+    """The constants that differ by generation, drawn to those of all."""
+    found = fit_products([device], shared, GENERATION_CONSTANTS)
+    return {name: getattr(found, name) for name in GENERATION_CONSTANTS}
 
 
 def vector_kernels(folder: Path, without: str = "") -> list[Kernels]:
@@ -80,26 +99,36 @@ def write(constants: GpuConstants) -> None:
     content["sources"] = _sources()
     content["tensor_products"] = asdict(constants.tensor)
     content["vector_products"] = asdict(constants.vector)
+    content["generations"] = constants.generations
     for group, priors in PRIORS.items():
         found = getattr(constants, group)
         for name in priors:
-            value = found[name] if group == "misaligned" else found[CLASSES.index(name)]
-            content[group][name] = float(f"{value:.4g}")
+            if group == "misaligned":
+                content[group][name] = float(f"{found[name]:.4g}")
+            else:
+                _set(content[group], name, found)
+    for name in STREAM_KERNELS.values():
+        _set(content["plain_memory_share"], name, constants.plain_memory_share)
+        if name in WITH_LINES:
+            _set(content["plain_line_cycles"], name, constants.plain_line_cycles)
     FITTED.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _set(content: dict[str, float], name: str, constants: np.ndarray) -> None:
+    content[name] = float(f"{constants[CLASSES.index(name)]:.4g}")
 
 
 def _sources() -> Sequence[dict[str, str]]:
     date = datetime.now(UTC).strftime("%Y-%m")
     return [
         {
-            "what": "tensor_products",
+            "what": "tensor_products, generations",
             "from": "bf16 products on A100, H100 and L40S, github.com/ai-dynamo/aiconfigurator (Apache-2.0)",
             "date": date,
         },
         {
-            "what": "vector_products",
-            "from": "fp32 products and convolutions on P4, P100, V100, T4 and A100, "
-            "github.com/sitar-lab/NeuSight (MIT)",
+            "what": "vector_products, plain_memory_share and plain_line_cycles but of batch_norm",
+            "from": "fp32 kernels on P4, P100, V100, T4 and A100, github.com/sitar-lab/NeuSight (MIT)",
             "date": date,
         },
         {
@@ -115,7 +144,7 @@ def _sources() -> Sequence[dict[str, str]]:
             "date": date,
         },
         {
-            "what": "plain_memory_share",
+            "what": "plain_memory_share of batch_norm",
             "from": "FBNet latencies of HELP (arXiv:2106.08630), five GPUs in eager fp32: "
             "rounded by hand, by the order of networks",
             "date": date,

@@ -30,7 +30,8 @@ class Device:
     `figures` maps a key to a Figure: ``fp32_tflops``, ``tf32_tflops``, ``fp16_tflops``, ``bf16_tflops``,
     ``int8_tops``, ``memory_bandwidth_gbs``, ``cache_mb``, ``memory_gb``, ``units``, ``clock_mhz``,
     ``base_clock_mhz``, ``tdp_w``, ``idle_w``, ``launch_floor_us``, ``eager_operator_us``,
-    ``eager_norm_channel_us``. Peaks are dense, fp32-accumulate.
+    ``eager_norm_channel_us``. Peaks are dense, fp32-accumulate. `architecture` is what the vendor calls the
+    design (``"Ampere GA100 sm80"``).
     """
 
     name: str
@@ -38,6 +39,7 @@ class Device:
     vendor: str
     figures: Mapping[str, Figure]
     aliases: tuple[str, ...] = ()
+    architecture: str = ""
 
 
 @dataclass(frozen=True)

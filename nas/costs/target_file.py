@@ -79,7 +79,8 @@ def read_target(path: Path) -> Target:
                 f"{path}: unknown figure {name!r}" + (f"; did you mean {match!r}?" if match else "")
             )
     figures = {name: figure.figure for name, figure in entry.figures.items()}
-    device = Device(entry.name, entry.device_class, entry.vendor, figures, tuple(entry.aliases))
+    aliases = tuple(entry.aliases)
+    device = Device(entry.name, entry.device_class, entry.vendor, figures, aliases, entry.architecture)
     calibration = entry.calibration.calibration if entry.calibration else None
     target = Target(entry.name, device, **entry.profile.model_dump(), calibration=calibration)
     return check_target(target, str(path))

@@ -27,6 +27,8 @@ def _target(target: Target) -> Iterator[str]:
     yield f"aliases = [{', '.join(map(quoted, device.aliases))}]"
     yield f"class = {quoted(device.device_class)}"
     yield f"vendor = {quoted(device.vendor)}"
+    if device.architecture:
+        yield f"architecture = {quoted(device.architecture)}"
     yield "\n[profile]"
     yield f"precision = {quoted(target.precision)}"
     yield f"runtime = {quoted(target.runtime)}"

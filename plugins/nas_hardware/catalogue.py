@@ -46,7 +46,8 @@ def read_shipped(path: Path) -> Target:
     all of them are listed whenever one is named, and their figures are the larger part.
     """
     head = tomllib.loads(path.read_text(encoding="utf-8").partition(FIGURES)[0])
-    device = Device(head["name"], head["class"], head["vendor"], FiguresOfFile(path), tuple(head["aliases"]))
+    names = head["name"], head["class"], head["vendor"]
+    device = Device(*names, FiguresOfFile(path), tuple(head["aliases"]), head.get("architecture", ""))
     return Target(head["name"], device, **head["profile"])
 
 

@@ -15,7 +15,7 @@ Constants are in units that carry over between GPUs (shares, cycles); they and t
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,9 @@ SINGLE = 4
 """Bytes of a number in single precision."""
 LEAST_ALIGNED = 16
 """Sizes of a product that are smaller are not a matter of alignment."""
+SIBLINGS: Mapping[str, str] = {"sm100": "sm90", "sm120": "sm89"}
+"""The generation before, of cards that are made for the same: Hopper's server modules before Blackwell's,
+Ada's cards before Blackwell's."""
 OTHERWISE: Mapping[str, float] = {
     "memory_share": 0.8,
     "vector_share": 0.5,
@@ -67,8 +70,10 @@ class GpuConstants:
     line of a norm. Of products on tensor cores: `factor` beside the model, and `reorder`, so many times the
     traffic of planar convolutions is spent on their order. `misaligned` is the factor of products by what
     their sizes are multiples of: ``1``, ``2`` or ``4`` numbers; ``innermost`` of convolutions that lie so;
-    ``plane`` of planar ones by the size of a map. `plain_memory_share` is that of precisions without matrix
-    units. `walk_step_us` is one step of a walk.
+    ``plane`` of planar ones by the size of a map. `plain_memory_share` and `plain_line_cycles` are those of
+    precisions without matrix units. `generations` are constants of products on tensor cores that differ by
+    compute capability, those of a measured sibling where it was not measured itself. `walk_step_us` is one
+    step of a walk.
     """
 
     tensor: ProductConstants
@@ -81,8 +86,15 @@ class GpuConstants:
     factor: Column
     reorder: Column
     plain_memory_share: Column
+    plain_line_cycles: Column
     misaligned: Mapping[str, float]
     walk_step_us: float
+    generations: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def tensor_of(self, generation: str) -> ProductConstants:
+        """The constants of products on the tensor cores of a generation."""
+        own = self.generations.get(SIBLINGS.get(generation, generation), {})
+        return replace(self.tensor, **own)
 
 
 def kernels_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
@@ -108,7 +120,8 @@ def tilings_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
         tiles = some["tiles_2"], some["tiles_4"]
         found[on_vector] = convolutions_ms(_products(some), tiles, vector_speed, constants.vector)
     if not on_vector.all():
-        found[~on_vector] = products_ms(_products(work.chosen(~on_vector)), speed, constants.tensor)
+        tensor = constants.tensor_of(speed.generation)
+        found[~on_vector] = products_ms(_products(work.chosen(~on_vector)), speed, tensor)
     return found
 
 
@@ -145,10 +158,12 @@ def _alignment(sizes: Column) -> Column:
 def streams_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
     """The milliseconds of kernels that stream."""
     classes = work.classes
-    share = constants.memory_share if speed.tensor else constants.plain_memory_share
+    share, by_line = constants.memory_share, constants.line_cycles
+    if not speed.tensor:
+        share, by_line = constants.plain_memory_share, constants.plain_line_cycles
     lanes = speed.vector * speed.sustained / 2
     cycles = constants.element_cycles[classes] + constants.tap_cycles[classes] * work["taps"]
-    lines = constants.line_cycles[classes] * work["lines"] / (speed.units * speed.clock * speed.sustained)
+    lines = by_line[classes] * work["lines"] / (speed.units * speed.clock * speed.sustained)
     found = _slowest(
         work.moved / (speed.bandwidth * share[classes]),
         work["flops"] / (speed.vector * speed.sustained * constants.vector_share[classes]),
@@ -188,12 +203,13 @@ def fitted_constants() -> GpuConstants:
 
 def read_constants(content: Mapping[str, Any]) -> GpuConstants:
     """The constants of a JSON object."""
-    plain = {**content["memory_share"], **content["plain_memory_share"]}
+    plain = {name: {**content[name], **content[f"plain_{name}"]} for name in ("memory_share", "line_cycles")}
     return GpuConstants(
         tensor=ProductConstants(**content["tensor_products"]),
         vector=VectorConstants(**content["vector_products"]),
-        plain_memory_share=by_class(plain, OTHERWISE["memory_share"]),
+        **{f"plain_{name}": by_class(found, OTHERWISE[name]) for name, found in plain.items()},
         misaligned=dict(content["misaligned"]),
+        generations=content.get("generations", {}),
         walk_step_us=content["walk_step_us"],
         **{name: by_class(content[name], otherwise) for name, otherwise in OTHERWISE.items()},
     )

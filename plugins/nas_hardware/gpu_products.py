@@ -47,7 +47,8 @@ class ProductConstants:
     Shares of the peak and the bandwidth; bytes of the cache per cycle and multiprocessor; cycles to begin a
     kernel, of one step of 32 along the inner size, and to add up a split; how fast smaller tiles lose
     arithmetic; the share of the cache that holds operands; the share of the bandwidth that a few blocks
-    reach.
+    reach; operations at the peak for each byte that the cache delivers at least: a chip's cache grows with
+    its matrix units, or neighbouring blocks share what they read.
     """
 
     compute_share: float
@@ -58,7 +59,8 @@ class ProductConstants:
     tile_loss: float
     resident_share: float
     few_blocks_share: float
-    split_cycles: float = 600.0
+    split_cycles: float = 3000.0
+    cache_flops: float = 46.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def _tiling_ms(
     unit_peak = speed.matrix * speed.sustained / speed.units
     compute = waves * 2 * height * width * steps * 32 / (unit_peak * share)
     latency = np.ceil(np.maximum(1, waves / 2)) * steps * constants.step_cycles / speed.clock
-    cache_speed = speed.units * speed.clock * constants.cache_bytes
+    by_clock = speed.units * speed.clock * constants.cache_bytes
+    cache_speed = max(by_clock, speed.matrix / constants.cache_flops)
     cached = speed.width * blocks * (height + width) * inner / cache_speed
     few = constants.few_blocks_share
     traffic = memory / np.minimum(1, few + (1 - few) * np.minimum(1, blocks / speed.units))

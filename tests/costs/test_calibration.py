@@ -26,7 +26,7 @@ def target(calibration: Calibration | None = None) -> Target:
         "launch_floor_us": Figure(1.0, "a sheet", "high"),
         "eager_operator_us": Figure(1.0, "a sheet", "high"),
     }
-    device = Device("board", "dc-gpu", "Somebody", figures)
+    device = Device("board", "dc-gpu", "Somebody", figures, architecture="Old GX1 sm30")
     return Target("board", device, "fp32", 1, "eager", calibration=calibration)
 
 

@@ -50,11 +50,12 @@ def device(
     precision: str = "fp16",
     vendor: str = "NVIDIA",
     calibration: Any = None,
+    architecture: str = "",
     **figures: float,
 ) -> Target:
     """A device of round FIGURES; those that are 0 are left out."""
     sheet = {name: Figure(value, "test") for name, value in {**FIGURES, **figures}.items() if value}
-    described = Device("d", device_class, vendor, sheet)
+    described = Device("d", device_class, vendor, sheet, architecture=architecture)
     return Target("t", described, precision=precision, runtime=runtime, calibration=calibration)
 
 
@@ -85,6 +86,7 @@ PRODUCTS = {
     "resident_share": 0.1,
     "few_blocks_share": 0.3,
     "split_cycles": 600.0,
+    "cache_flops": 1e9,
 }
 CONTENT: dict[str, Any] = {
     "tensor_products": PRODUCTS,
@@ -95,6 +97,8 @@ CONTENT: dict[str, Any] = {
     "element_cycles": {"spread": 50.0, "copy_transposed": 100.0, "depthwise_plain": 10.0},
     "tap_cycles": {"depthwise_plain": 20.0, "depthwise_library": 5.0},
     "line_cycles": {"norm": 400.0},
+    "plain_line_cycles": {"norm": 800.0},
+    "generations": {"sm90": {"memory_share": 1.0}},
     "factor": {},
     "reorder": {"conv": 2.0},
     "misaligned": {"1": 2.0, "2": 1.5, "4": 1.2, "innermost": 1.4, "plane": 1.3},

@@ -18,6 +18,7 @@ from nas.costs.trace import trace
 from nas_hardware.gpu_kernels import (
     FITTED,
     OTHERWISE,
+    SIBLINGS,
     WALKERS,
     fitted_constants,
     kernels_ms,
@@ -207,6 +208,31 @@ def test_precisions_without_matrix_units_have_shares_of_their_own_and_no_factors
     assert of(parts[0]) == pytest.approx([9 / (1e9 * 0.5)])
 
 
+def test_precisions_without_matrix_units_take_cycles_of_their_own_for_the_lines_of_a_norm():
+    """100 multiprocessors at 1 GHz: a million lines of 400 or of 800 cycles."""
+    norm = operator("norm", read=9, elements=64_000_000, normalized=64)
+    assert of(norm) == pytest.approx([4.0])
+    assert of(norm, on=speed(tensor=False)) == pytest.approx([8.0])
+
+
+@pytest.mark.parametrize(("generation", "share"), [("", 0.5), ("sm80", 0.5), ("sm90", 1.0), ("sm100", 1.0)])
+def test_a_generation_has_constants_of_its_own_or_those_of_a_sibling(generation, share):
+    found = constants().tensor_of(generation)
+    assert found == replace(constants().tensor, memory_share=share)
+    streaming = product(1, 1_000_000, 1000)
+    assert of(streaming, on=speed(generation=generation)) == pytest.approx(
+        of(streaming, by=constants(tensor_products={**CONTENT["tensor_products"], "memory_share": share}))
+    )
+
+
+def test_the_generations_that_ship_are_those_that_were_measured():
+    found = fitted_constants()
+    assert set(found.generations) == {"sm80", "sm89", "sm90"}
+    assert set(SIBLINGS.values()) <= set(found.generations)
+    for generation in (*found.generations, *SIBLINGS):
+        assert 0.5 < found.tensor_of(generation).memory_share < 1
+
+
 def test_the_order_of_operators_does_not_matter():
     parts = [product(64, 64, 64), operator("norm", read=100), product(1, 9, 8), operator("custom", read=9)]
     assert of(*parts).tolist() == pytest.approx(of(*parts[::-1]).tolist()[::-1])
@@ -301,7 +327,13 @@ def test_the_shipped_constants_are_sane():
     for shares in (found.memory_share, found.plain_memory_share, found.vector_share):
         assert ((shares > 0) & (shares <= 1)).all()
     assert ((found.factor > 0.5) & (found.factor < 2)).all()
-    for cycles in (found.element_cycles, found.tap_cycles, found.line_cycles, found.reorder):
+    for cycles in (
+        found.element_cycles,
+        found.tap_cycles,
+        found.line_cycles,
+        found.plain_line_cycles,
+        found.reorder,
+    ):
         assert (cycles >= 0).all()
     assert all(1 <= factor < 3 for factor in found.misaligned.values())
     for products in (found.tensor, found.vector):
@@ -316,7 +348,7 @@ def test_the_shipped_constants_are_sane():
 
 def test_the_shipped_constants_name_classes_that_there_are():
     content = json.loads(FITTED.read_text(encoding="utf-8"))
-    for table in (*OTHERWISE, "plain_memory_share"):
+    for table in (*OTHERWISE, "plain_memory_share", "plain_line_cycles"):
         assert set(content[table]) <= set(CLASSES)
 
 

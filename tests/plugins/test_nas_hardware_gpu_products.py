@@ -53,6 +53,14 @@ def test_what_fits_into_the_cache_comes_faster():
     assert times[1] < times[0]
 
 
+def test_chips_with_quicker_matrix_units_have_quicker_caches():
+    """64 bytes a cycle and multiprocessor are few for them; a byte for each 20 operations is not."""
+    fed, starved = replace(TENSOR, cache_flops=20.0), replace(TENSOR, cache_flops=1e9)
+    for matrix, is_quicker in ((100e9, False), (1000e9, True)):
+        times = [taken(40960, 40960, 4096, by=by, on=speed(matrix=matrix)) for by in (fed, starved)]
+        assert bool(times[0] < 0.99 * times[1]) == is_quicker
+
+
 def test_the_smallest_product_begins_and_takes_one_step():
     """One block of 32 × 32, at a quarter of the share of large tiles, and the latency of its only step."""
     arithmetic = 2 * 32 * 32 * 32 / (1e9 * TENSOR.compute_share / 4)

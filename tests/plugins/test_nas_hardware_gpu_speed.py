@@ -130,6 +130,30 @@ def test_figures_that_were_measured_take_the_place_of_the_datasheet():
 
 
 @pytest.mark.parametrize(
+    ("device_class", "cache", "share"),
+    [("dc-gpu", 4.0, 0.8), ("dc-gpu", 5.0, 1.0), ("consumer-gpu", 2.75, 1.0), ("dc-gpu", 0, 1.0)],
+)
+def test_old_data_centre_cards_reach_less_of_their_bandwidth(device_class, cache, share):
+    """Those with small caches; 0 stands for a cache of unknown size."""
+    found = gpu_speed(device(device_class=device_class, cache_mb=cache))
+    assert found.bandwidth == pytest.approx(share * 1e9)
+
+
+def test_a_bandwidth_that_was_measured_is_reached():
+    figures = {"memory_bandwidth_gbs": Figure(800.0, "test", "measured")}
+    measured = Calibration("T2", "utilisation", "test", figures=figures)
+    assert gpu_speed(device(cache_mb=4.0, calibration=measured)).bandwidth == 0.8e9
+
+
+@pytest.mark.parametrize(
+    ("architecture", "generation"),
+    [("Ampere GA100 sm80", "sm80"), ("Blackwell sm110", "sm110"), ("CDNA2 gfx90a", ""), ("", ""), ("sm", "")],
+)
+def test_the_generation_is_the_last_word_of_the_architecture(architecture, generation):
+    assert gpu_speed(device(architecture=architecture)).generation == generation
+
+
+@pytest.mark.parametrize(
     "target",
     [target for target in shipped_targets() if target.device.device_class in GPU_CLASSES],
     ids=lambda target: target.name,
@@ -137,5 +161,6 @@ def test_figures_that_were_measured_take_the_place_of_the_datasheet():
 def test_every_shipped_gpu_has_a_speed(target):
     found = gpu_speed(target)
     numbers = [getattr(found, field.name) for field in fields(GpuSpeed)]
-    assert all(number > 0 for number in numbers if not isinstance(number, bool))
+    assert all(number > 0 for number in numbers if isinstance(number, float))
+    assert bool(found.generation) == (target.device.vendor == "NVIDIA")
     assert 0.5 < found.sustained < 1.5
