@@ -223,9 +223,10 @@ def _is_convolution(module: nn.Module) -> bool:
 
 
 def _is_unpadded(module: nn.Module) -> bool:
-    padding = getattr(module, "padding", "same")
-    is_unpadded = padding == "valid" if isinstance(padding, str) else not any(padding)
-    return _is_convolution(module) and is_unpadded
+    if not _is_convolution(module):  # whose padding may be anything
+        return False
+    padding = module.padding
+    return padding == "valid" if isinstance(padding, str) else not any(padding)  # type: ignore[arg-type]
 
 
 def _is_norm(module: nn.Module) -> bool:

@@ -93,11 +93,11 @@ def _print_calibration(calibration: Calibration) -> None:
     if calibration.conditions:
         print_table(("condition", "value"), list(calibration.conditions.items()))
     rows = [
-        (kind, c.kernels, f"{c.scale:.3g}", ", ".join(c.sizes) or "–")
+        (kind, c.kernels, f"{c.scale:.3g}", ", ".join(c.sizes) or "–", f"{1e3 * c.added_ms:.3g}")
         for kind, c in calibration.corrections.items()
     ]
     if rows:
-        print_table(("kind", ">kernels measured", ">takes times", "depends on"), rows)
+        print_table(("kind", ">kernels measured", ">takes times", "depends on", ">and µs on top"), rows)
 
 
 def _target_json(target: Target) -> dict[str, Any]:

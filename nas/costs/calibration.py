@@ -1,6 +1,7 @@
 """Calibrations: what measurements on a device change about the predictions for it.
 
-The time that a cost model gives for a kernel is multiplied by a factor of its kind::
+The time that a cost model gives for a kernel is multiplied by a factor of its kind, and what every kernel of
+the kind takes is added, however small it is::
 
     log factor = log scale + Σ weight · z + Σ pull · exp(-|z - point|² / (2 reach²)),
     z = (log size - centre) / width
@@ -57,7 +58,7 @@ class Correction:
     """What the predicted time of the kernels of a kind is multiplied by, from so many measured kernels.
 
     `names` maps operators of the kind to what theirs is multiplied by beside. The factor is never below
-    `smallest` or above `largest`.
+    `smallest` or above `largest`. `added_ms` comes on top of every kernel.
     """
 
     scale: float
@@ -68,6 +69,7 @@ class Correction:
     sizes: Mapping[str, Size] = field(default_factory=dict)
     points: tuple[Point, ...] = ()
     reach: float = 1.0
+    added_ms: float = 0.0
 
     def factors(self, operators: Sequence[Operator]) -> NDArray[np.float64]:
         """The factor of each operator, of shape (n,)."""
@@ -126,6 +128,11 @@ class Calibration:
             if chosen:
                 factors[chosen] = correction.factors([operators[index] for index in chosen])
         return factors
+
+    def added_ms(self, operators: Sequence[Operator]) -> NDArray[np.float64]:
+        """What each operator takes on top of its kernel, in milliseconds, of shape (n,)."""
+        added = {kind: correction.added_ms for kind, correction in self.corrections.items()}
+        return np.array([added.get(operator.kind, 0.0) for operator in operators], dtype=np.float64)
 
 
 def sizes_of(operators: Sequence[Operator]) -> Mapping[str, NDArray[np.float64]]:

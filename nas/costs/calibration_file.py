@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -59,6 +60,7 @@ class CorrectionEntry(Strict):
     sizes: dict[str, SizeEntry] = {}
     points: Annotated[list[list[Weight]], Field(max_length=MOST_POINTS)] = []
     reach: Positive = 1.0
+    added_ms: Annotated[float, Field(ge=0, lt=1e6, allow_inf_nan=False)] = 0.0
 
     @model_validator(mode="after")
     def _possible(self) -> CorrectionEntry:
@@ -75,7 +77,8 @@ class CorrectionEntry(Strict):
         sizes = {name: Size(**size.model_dump()) for name, size in self.sizes.items()}
         points = tuple(Point(tuple(place), pull) for *place, pull in self.points)
         bounds = (self.smallest, self.largest)
-        return Correction(self.scale, self.kernels, *bounds, dict(self.names), sizes, points, self.reach)
+        found = Correction(self.scale, self.kernels, *bounds, dict(self.names), sizes, points)
+        return replace(found, reach=self.reach, added_ms=self.added_ms)
 
 
 class CalibrationEntry(Strict):

@@ -65,8 +65,9 @@ class TargetEntry(Strict):
     calibration: CalibrationEntry | None = None
 
 
-def read_target(path: Path) -> Target:
+def read_target(path: str | Path) -> Target:
     """The target a TOML file describes; TargetError names the file and the key of every mistake."""
+    path = Path(path)
     try:
         entry = TargetEntry.model_validate(_read_toml(path))
     except ValidationError as error:

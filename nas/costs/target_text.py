@@ -63,7 +63,7 @@ def _calibration(calibration: Calibration) -> Iterator[str]:
 
 def _correction(correction: Correction) -> Iterator[str]:
     yield f"kernels = {correction.kernels}"
-    for name in ("scale", "smallest", "largest", "reach"):
+    for name in ("scale", "smallest", "largest", "reach", "added_ms"):
         yield f"{name} = {number(getattr(correction, name))}"
     for name, factor in correction.names.items():
         yield f"names.{quoted(name)} = {number(factor)}"

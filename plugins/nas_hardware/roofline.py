@@ -56,7 +56,9 @@ def predict(trace: Trace, target: Target) -> Cost:
     steps = executed(trace.operators, target.runtime)
     calibration = calibration_for(target, NAME)
     factors = calibration.factors(trace.operators) if calibration else np.ones(len(steps))
-    times = [_time(step, speed, float(factor)) for step, factor in zip(steps, factors, strict=True)]
+    added = calibration.added_ms(trace.operators) if calibration else np.zeros(len(steps))
+    rows = zip(steps, factors.tolist(), added.tolist(), strict=True)
+    times = [_time(step, speed, factor, added_ms) for step, factor, added_ms in rows]
     bounds = _interval(speed.start_ms + sum(time.latency for time in times), steps, times, calibration)
     return assembled(
         trace,
@@ -70,7 +72,7 @@ def predict(trace: Trace, target: Target) -> Cost:
     )
 
 
-def _time(step: Step, speed: _Speed, factor: float) -> Time:
+def _time(step: Step, speed: _Speed, factor: float, added_ms: float) -> Time:
     operator = step.operator
     peak = speed.matrix if operator.kind in MATRIX_KINDS else speed.vector
     compute_share, memory_share = _shares(operator, speed)
@@ -79,7 +81,7 @@ def _time(step: Step, speed: _Speed, factor: float) -> Time:
     busy = factor * max(compute, memory)
     if not step.is_kernel:
         return Time(busy, "compute" if compute >= memory else "memory")
-    latency = max(speed.launch_ms + busy, speed.least_ms)
+    latency = max(speed.launch_ms + busy, speed.least_ms) + added_ms
     return kernel_time(latency, busy, compute >= memory)
 
 

@@ -40,6 +40,8 @@ def predict(trace: Trace, target: Target) -> Cost:
     if calibration is not None:
         busy = busy * calibration.factors(trace.operators)
     launched = kernels.launch_ms + busy
+    if calibration is not None:
+        launched = launched + calibration.added_ms(trace.operators) * [step.is_kernel for step in steps]
     latencies = combined_ms(dispatch_ms(trace.operators, target), launched, target)
     low, high = intervals.bounds(trace.operators, latencies, launched, target, calibration)
     rows = zip(latencies.tolist(), busy.tolist(), kernels.computes.tolist(), strict=True)

@@ -206,6 +206,19 @@ def test_a_norm_that_is_its_own_kind_is_left_alone() -> None:
     agrees(nn.Sequential(nn.Conv2d(4, 4, 1), Doubled(4)), picture(*IMAGE), left=1)
 
 
+@pytest.mark.parametrize("padding", [0, None, (0, 0)])
+def test_a_convolution_of_its_own_kind_is_left_alone_whatever_its_padding_is(padding: object) -> None:
+    class PadsItself(nn.Conv2d):
+        def __init__(self) -> None:
+            super().__init__(4, 4, 3)
+            self.padding = padding  # type: ignore[assignment]
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.conv2d(nn.functional.pad(x, (1, 1, 1, 1)), self.weight, self.bias)
+
+    agrees(nn.Sequential(nn.BatchNorm2d(4), PadsItself()), picture(*IMAGE), left=1)
+
+
 def test_a_convolution_with_a_hook_is_left_alone() -> None:
     module = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
     module[0].register_forward_hook(lambda part, given, output: output + 1)

@@ -25,7 +25,7 @@ from nas.costs.measuring.calibrating import (
     sample_of,
     scaled_to,
 )
-from nas.costs.measuring.fit import SIZE_KERNELS, Sample, fit_corrections, fit_kind
+from nas.costs.measuring.fit import LEAST_KERNELS, LEAST_LEFT, Sample, fit_corrections, fit_kind
 from nas.costs.measuring.kernels import MicroKernel
 from nas.costs.measuring.micro import MeasuredKernel
 from nas.costs.operators import Operator
@@ -60,7 +60,8 @@ def blank() -> Calibration:
 
 
 def sample(factor: float, kind: str = "conv", name: str = "convolution", flops: int = 1000) -> Sample:
-    return Sample(Operator(name, kind, "", 0, flops, 10 * flops, 10, 10), math.log(factor))
+    """A kernel that takes so many times its predicted millisecond."""
+    return Sample(Operator(name, kind, "", 0, flops, 10 * flops, 10, 10), 1.0, 0.0, factor)
 
 
 def kernel(model, module: nn.Module, shape: tuple[int, ...], factor: float) -> MeasuredKernel:
@@ -85,7 +86,8 @@ def test_a_kind_of_a_few_is_drawn_towards_all():
     others = [sample(1.0, "norm", flops=10**n) for n in range(5)]
     _, corrections = fit_corrections([*others, *(sample(4.0) for _ in range(3))])
     assert 1.0 < corrections["conv"].scale < 4.0
-    assert corrections["conv"].sizes == {}
+    _, corrections = fit_corrections([*others, *(sample(4.0) for _ in range(LEAST_KERNELS - 1))])
+    assert set(corrections) == {"norm"}
 
 
 def test_a_power_of_a_size_is_found():
@@ -95,7 +97,7 @@ def test_a_power_of_a_size_is_found():
     expected = [(operator.flops / 1e5) ** 0.5 for operator in inner]
     assert correction.factors(inner) == pytest.approx(expected, rel=0.1)
     far = sample(1.0, flops=10**12).operator
-    assert correction.factors([far]).item() <= max(math.exp(s.log_factor) for s in samples)
+    assert correction.factors([far]).item() <= max(math.exp(s.log_factor()) for s in samples)
 
 
 def test_operators_of_a_kind_have_their_own_factor():
@@ -107,14 +109,36 @@ def test_operators_of_a_kind_have_their_own_factor():
 
 
 def test_equal_kernels_are_a_scale():
-    correction = fit_kind([sample(3.0)] * SIZE_KERNELS, math.log(3.0))
+    correction = fit_kind([sample(3.0)] * LEAST_KERNELS, math.log(3.0))
     assert correction.factors([sample(1.0).operator]).item() == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("added", [0.0, 0.05])
+def test_what_every_kernel_takes_is_told_apart_from_what_grows_with_it(added):
+    """Kernels of 0.01 to 10 ms that take twice the prediction, and so much more."""
+    times = np.geomspace(0.01, 10.0, 12)
+    samples = [
+        Sample(sample(1.0, flops=int(1e6 * time)).operator, time, 0.002, 0.002 + 2 * time + added)
+        for time in times
+    ]
+    correction = fit_kind(samples, math.log(2.0))
+    assert correction.added_ms == pytest.approx(added, rel=0.25, abs=0.002)
+    unseen = sample(1.0, flops=int(1e6 * 0.3)).operator
+    found = 0.3 * correction.factors([unseen]).item() + correction.added_ms
+    assert found == pytest.approx(0.6 + added, rel=0.05)
+
+
+def test_what_is_added_leaves_something_to_the_kernel():
+    one = Sample(sample(1.0).operator, 1.0, 0.2, 1.0)
+    assert math.exp(one.log_factor(0.3)) == pytest.approx(0.5)
+    assert math.exp(one.log_factor(5.0)) == pytest.approx(LEAST_LEFT)
 
 
 def test_what_a_kernel_says_leaves_out_the_launch(model):
     found = sample_of(kernel(model, nn.Linear(1024, 1024), (1024,), 3.0), board(blank()), model)
     assert found is not None and found.operator.kind == "gemm"
-    assert math.exp(found.log_factor) == pytest.approx(3.0)
+    assert math.exp(found.log_factor()) == pytest.approx(3.0)
+    assert found.rest_ms == pytest.approx(FLOOR_MS, rel=0.05)
 
 
 def test_a_kernel_without_a_dominant_operator_says_nothing(model):

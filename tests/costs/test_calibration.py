@@ -47,6 +47,13 @@ def test_a_kind_has_its_own_scale_and_its_operators_theirs():
     assert found.factors(operators) == pytest.approx([2.0, 6.0, 0.5])
 
 
+def test_what_comes_on_top_goes_by_the_kind():
+    corrections = {"conv": Correction(2.0, 5, 0.1, 10.0, added_ms=0.25)}
+    found = calibration(corrections=corrections).added_ms([operator("conv"), operator()])
+    assert found.tolist() == [0.25, 0.0]
+    assert calibration().added_ms([]).shape == (0,)
+
+
 def test_a_factor_is_a_power_of_a_size_within_what_was_measured():
     width = np.log(10.0)
     size = Size(centre=np.log(100.0), width=width, weight=width * 0.5, low=-1.0, high=1.0)
@@ -88,7 +95,7 @@ def test_measured_figures_stand_in_the_place_of_the_datasheet():
 
 def full() -> Calibration:
     size = Size(centre=9.25, width=1.5, weight=-0.125, low=-2.0, high=2.5)
-    conv = Correction(1.1, 40, 0.5, 4.0, {"a.b": 1.25}, {"flops": size}, (Point((0.5,), -0.25),), 2.0)
+    conv = Correction(1.1, 40, 0.5, 4.0, {"a.b": 1.25}, {"flops": size}, (Point((0.5,), -0.25),), 2.0, 0.125)
     return calibration(
         scale=0.9,
         corrections={"conv": conv, "rnn": Correction(3.0, 4, 2.0, 5.0)},
@@ -109,6 +116,7 @@ WRONG = {
     "a place of too few numbers": ("[0.5, -0.25]", "[0.5]", ["point"]),
     "a scale that is no number": ("scale = 0.9", 'scale = "x"', ["calibration.scale"]),
     "a scale of zero": ("scale = 0.9", "scale = 0.0", ["calibration.scale"]),
+    "less than nothing on top": ("added_ms = 0.125", "added_ms = -1.0", ["added_ms"]),
     "an endless factor": ("largest = 5.0", "largest = inf", ["largest"]),
     "a scale beyond its own bounds": ("largest = 5.0", "largest = 2.5", ["scale"]),
     "an interval without the prediction": ("high = 1.25", "high = 0.9", ["high"]),

@@ -19,7 +19,7 @@ from nas.costs.measuring.clocks import clock_for
 from nas.costs.measuring.conditions import busy_with, conditions, exclusive, pinned
 from nas.costs.measuring.fit import Sample, fit_corrections
 from nas.costs.measuring.kernels import MicroKernel, designed_kernels
-from nas.costs.measuring.micro import MeasuredKernel, measure_chain, measure_kernels
+from nas.costs.measuring.micro import MeasuredKernel, measure_chain, measure_chains, measure_kernels
 from nas.costs.measuring.probe import probe
 from nas.costs.target import Target
 
@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 KERNELS = 200
 CHAIN_SHARE = 0.2
 """The share of the time that chains take."""
+LEAST_CHAIN_SHARE = 0.1
+"""The least of it, where kernels took longer than they should."""
 DOMINANT = 0.7
 """A micro-kernel says something of an operator that takes such a share of its predicted time."""
+LARGE = 1e4
+"""A scale beside which launches are short."""
 CONFIDENCE = 0.9
 GROUPS = (
     frozenset({"conv", "conv_depthwise", "conv_grouped"}),
@@ -88,8 +92,8 @@ def calibrate(
         kernels = measure_kernels(
             designed_kernels(KERNELS, target.batch_size), target, device, left, on_kernel
         )
-        share = max(0.05, (seconds - (time.monotonic() - begin)) / CHAINS / 1.5)
-        measured = [measure_chain(chain, target, device, share) for chain in chains(target.batch_size)]
+        left = max(LEAST_CHAIN_SHARE * seconds, seconds - (time.monotonic() - begin))
+        measured = measure_chains(list(chains(target.batch_size)), target, device, left)
         found = _measured_networks(networks or (), target, device, seconds, on_progress)
         under = conditions(device, clock_for(device).name)
     busy = busy_with(device)
@@ -145,24 +149,27 @@ def fitted_calibration(
 
 
 def sample_of(kernel: MeasuredKernel, target: Target, model: CostModel) -> Sample | None:
-    """What a measured kernel says of its operator: the log of the factor that makes its prediction right.
+    """What a measured kernel says of its operator; None where no operator dominates.
 
-    The predicted time is a part that factors multiply and one that they do not, the launch; None where no
-    operator dominates.
+    The predicted time is a part that factors multiply and one that they do not, the launch: told apart where
+    the first is large, so that no least time of an operator hides it.
     """
     blank = target.calibration
     assert blank is not None
     plain = model.price(kernel.trace, target)
-    twice = model.price(kernel.trace, replace(target, calibration=replace(blank, scale=2.0)))
-    if not plain.operators:
-        return None
     times = [operator.latency_ms for operator in plain.operators]
-    largest = int(np.argmax(times))
-    multiplied = twice.operators[largest].latency_ms - times[largest]
-    if times[largest] < DOMINANT * sum(times) or multiplied <= 0:
+    if not times or max(times) < DOMINANT * sum(times):
         return None
-    left = max(kernel.latency_ms - (plain.latency_ms - multiplied), 0.1 * kernel.latency_ms)
-    return Sample(kernel.trace.operators[largest], math.log(left / multiplied))
+    large, larger = (
+        model.price(kernel.trace, replace(target, calibration=replace(blank, scale=scale)))
+        for scale in (LARGE, 2 * LARGE)
+    )
+    own = int(np.argmax(times))
+    multiplied = (larger.operators[own].latency_ms - large.operators[own].latency_ms) / LARGE
+    if multiplied <= 0:
+        return None
+    rest = large.operators[own].latency_ms - LARGE * multiplied + plain.latency_ms - times[own]
+    return Sample(kernel.trace.operators[own], multiplied, max(0.0, rest), kernel.latency_ms)
 
 
 def scaled_to(target: Target, model: CostModel, networks: Sequence[MeasuredKernel]) -> Target:
@@ -267,8 +274,8 @@ def multiplied(
 
 
 def _times(correction: Correction, factor: float) -> Correction:
-    bounds = {name: factor * getattr(correction, name) for name in ("scale", "smallest", "largest")}
-    return replace(correction, **bounds)
+    names = ("scale", "smallest", "largest", "added_ms")
+    return replace(correction, **{name: factor * getattr(correction, name) for name in names})
 
 
 ALONE = 0.3

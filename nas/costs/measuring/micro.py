@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,8 +24,10 @@ from nas.costs.trace_keys import traced_layout
 EVICTING_BYTES = 1 << 22
 """Before each sample on a processor so many bytes are read: in a network too, the weights of a kernel do not
 lie in the nearest cache; its input does."""
-LEAST_SECONDS = 0.03
+LEAST_SECONDS = 0.02
 """A kernel is measured for at least so long."""
+ROUNDS = 3
+"""How often each kernel is measured."""
 
 
 @dataclass(frozen=True)
@@ -45,23 +49,37 @@ def measure_kernels(
 ) -> list[MeasuredKernel]:
     """Measures kernels in turn for so many seconds; those that are left when they are over are left out.
 
-    What time remains is spent on the noisiest ones once more, of which the quieter figure counts.
+    They are measured in ROUNDS, as many as there is time for, of which the middle figure of each kernel
+    counts: a host that is busy for some seconds disturbs one of them.
     """
+    share = max(LEAST_SECONDS, seconds / ROUNDS / max(1, len(kernels)))
+    return in_rounds(kernels, lambda kernel: _measured(kernel, target, device, share), seconds, on_progress)
+
+
+def measure_chains(
+    chains: Sequence[MicroKernel], target: Target, device: torch.device, seconds: float
+) -> list[MeasuredKernel]:
+    """Measures chains in ROUNDS within about so many seconds, as whole networks are measured."""
+    share = seconds / ROUNDS / max(1, len(chains))
+    return in_rounds(chains, lambda chain: measure_chain(chain, target, device, share))
+
+
+def in_rounds(
+    kernels: Sequence[MicroKernel],
+    measured: Callable[[MicroKernel], MeasuredKernel],
+    seconds: float = math.inf,
+    on_progress: Callable[[int, int], None] = lambda done, all_of_them: None,
+) -> list[MeasuredKernel]:
+    """The kernels that were measured at least once in ROUNDS rounds or so many seconds, with the middle one
+    of the figures of each."""
     end = time.monotonic() + seconds
-    share = max(LEAST_SECONDS, 0.4 * seconds / max(1, len(kernels)))
-    found: dict[int, MeasuredKernel] = {}
-    for index, kernel in enumerate(kernels):
+    found: dict[int, list[MeasuredKernel]] = defaultdict(list)
+    for done, index in enumerate(index for _ in range(ROUNDS) for index in range(len(kernels))):
         if time.monotonic() > end:
             break
-        found[index] = _measured(kernel, target, device, share)
-        on_progress(index + 1, len(kernels))
-    for index in sorted(found, key=lambda index: -found[index].spread):
-        if time.monotonic() > end:
-            break
-        again = _measured(kernels[index], target, device, share)
-        if again.latency_ms < found[index].latency_ms:
-            found[index] = again
-    return list(found.values())
+        found[index].append(measured(kernels[index]))
+        on_progress(done + 1, ROUNDS * len(kernels))
+    return [sorted(each, key=lambda one: one.latency_ms)[(len(each) - 1) // 2] for each in found.values()]
 
 
 def measure_chain(chain: MicroKernel, target: Target, device: torch.device, seconds: float) -> MeasuredKernel:
