@@ -120,10 +120,17 @@ def without_families(
     return found
 
 
+def every_other(kernels: Kernels, begin: int) -> Kernels:
+    """Every other kernel of a device, from the first or the second on."""
+    return _chosen(kernels, np.arange(begin, len(kernels.milliseconds), 2))
+
+
 def _sampled(kernels: Kernels, size: int) -> Kernels:
     """Some of the kernels of a device, always the same."""
-    count = len(kernels.milliseconds)
-    order = np.random.default_rng(0).permutation(count)[:size]
+    return _chosen(kernels, np.random.default_rng(0).permutation(len(kernels.milliseconds))[:size])
+
+
+def _chosen(kernels: Kernels, order: NDArray[np.int64]) -> Kernels:
     products = Products(*(getattr(kernels.products, field.name)[order] for field in fields(Products)))
     tiles = None if kernels.tiles is None else (kernels.tiles[0][order], kernels.tiles[1][order])
     return replace(kernels, products=products, milliseconds=kernels.milliseconds[order], tiles=tiles)

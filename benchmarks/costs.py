@@ -13,13 +13,13 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from class_fits import ClassTimes, fitter, prior_constants, uninformed_constants
-from cost_fits import Networks, fit_products, log_errors, without_families
+from cost_fits import Networks, every_other, fit_products, log_errors, without_families
 from cost_networks import (
     NEUSIGHT_TARGETS,
     PRODUCT_KERNELS,
@@ -28,7 +28,7 @@ from cost_networks import (
     measured_networks,
     rtx3090,
 )
-from fit_costs import TENSOR_START, VECTOR_START, vector_kernels, with_overhead
+from fit_costs import TENSOR_START, VECTOR_START, of_generation, vector_kernels, with_overhead
 from scipy.stats import kendalltau
 from stream_fits import fit_streams, stream_errors, streams
 
@@ -160,12 +160,21 @@ def _interval_rows(predicted: np.ndarray, networks: Networks, chosen: np.ndarray
 
 
 def gemm_rows(folder: Path) -> Iterator[Row]:
-    """bf16 products, GPU by GPU left out."""
+    """bf16 products, GPU by GPU left out; and of GPUs that were measured, of which every other shape was left
+    out."""
     devices = list(gemms(folder))
     for held in devices:
         others = [device for device in devices if device is not held]
         constants = fit_products(others, TENSOR_START)
         yield Row(f"bf16 products, {held.device} unseen: MAPE", _mape(log_errors(held, constants)), "≤ 12 %")
+    seen = [every_other(device, 0) for device in devices]
+    shared = fit_products(seen, TENSOR_START)
+    errors = {
+        one.device: log_errors(every_other(device, 1), replace(shared, **of_generation(one, shared)))
+        for one, device in zip(seen, devices, strict=True)
+    }
+    shown = ", ".join(f"{name} {_mape(found)}" for name, found in errors.items())
+    yield Row("bf16 products, shapes unseen, with the constants of the generation: MAPE", shown, "")
 
 
 def fp32_rows(folder: Path) -> Iterator[Row]:

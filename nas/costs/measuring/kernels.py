@@ -109,8 +109,11 @@ def _convolution(draw: Draw, batch: int, kernel: int, stride: int = 1, groups: s
 
 
 def _map(draw: Draw) -> tuple[int, int]:
-    """Channels, and height and width, as they go together in networks: half the size, twice the channels."""
-    size = draw(5, 112)
+    """Channels, and height and width, as they go together in networks: half the size, twice the channels.
+
+    Large maps come more often than small ones: networks spend more of their time there.
+    """
+    size = min(112, draw(12, 168)) if draw.index % 2 else draw(5, 112)
     share = 112 / size
     return draw.channels(8 * share**0.75, min(1280, 96 * share)), size
 
@@ -132,7 +135,7 @@ def _transposed(draw: Draw, batch: int) -> MicroKernel:
 
 
 def _stem(draw: Draw, batch: int) -> MicroKernel:
-    outer, size, kernel = draw.channels(16, 64), draw(64, 224), (3, 4, 7)[draw.index % 3]
+    outer, size, kernel = draw.channels(16, 64), draw(96, 256), (3, 4, 7)[draw.index % 3]
     stride = 4 if kernel == 4 else 2
     return MicroKernel(
         f"stem {kernel}x{kernel} by {stride}, 3 to {outer}, {size}x{size}",

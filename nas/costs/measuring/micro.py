@@ -21,9 +21,10 @@ from nas.costs.target import Target
 from nas.costs.trace import trace
 from nas.costs.trace_keys import traced_layout
 
-EVICTING_BYTES = 1 << 22
-"""Before each sample on a processor so many bytes are read: in a network too, the weights of a kernel do not
-lie in the nearest cache; its input does."""
+EVICTING_BYTES = (1 << 22, 1 << 26)
+EVICTING_TIMES = 4
+"""Before each sample on a processor so many times the bytes that the kernel moves are read, within these
+limits: in a network too its weights do not lie in the nearest cache, and around large maps lie others."""
 LEAST_SECONDS = 0.02
 """A kernel is measured for at least so long."""
 ROUNDS = 3
@@ -107,7 +108,7 @@ def _measured(kernel: MicroKernel, target: Target, device: torch.device, seconds
     if device.type == "cuda":
         found = time_call(_captured(run).replay, clock_for(device), seconds)
     else:
-        call = _AsInNetwork(run)
+        call = _AsInNetwork(run, EVICTING_TIMES * traced.bytes_moved)
         found = time_call(call, clock_for(device), seconds, prepare=call.prepare)
     return MeasuredKernel(kernel.name, traced, found.latency_ms, found.spread_ms / found.latency_ms)
 
@@ -115,14 +116,16 @@ def _measured(kernel: MicroKernel, target: Target, device: torch.device, seconds
 class _AsInNetwork:
     """A call as it comes in a network: behind other work, on an input that was just written."""
 
-    def __init__(self, run: Ready) -> None:
+    def __init__(self, run: Ready, evicting_bytes: int) -> None:
         self._run = run
+        least, most = EVICTING_BYTES
+        self._ballast = _ballast()[: min(max(evicting_bytes, least), most) // 4]
 
     def prepare(self) -> None:
         """Leaves nothing of the last call in the nearest cache, and writes its inputs anew: where they lie,
         beside what the call will write, takes part in what it takes."""
-        ballast, picture, kernel = _others()
-        ballast.sum()
+        picture, kernel = _others()
+        self._ballast.sum()
         torch.nn.functional.conv2d(picture, kernel, padding=1).sigmoid()
         self._run = replace(self._run, inputs=[one.clone() for one in self._run.inputs])
 
@@ -131,8 +134,13 @@ class _AsInNetwork:
 
 
 @cache
-def _others() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    return torch.ones(EVICTING_BYTES // 4), torch.ones(1, 32, 14, 14), torch.ones(32, 32, 3, 3)
+def _ballast() -> torch.Tensor:
+    return torch.ones(EVICTING_BYTES[1] // 4)
+
+
+@cache
+def _others() -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.ones(1, 32, 14, 14), torch.ones(32, 32, 3, 3)
 
 
 def _captured(run: Run) -> torch.cuda.CUDAGraph:

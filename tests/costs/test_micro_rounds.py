@@ -1,0 +1,89 @@
+"""Micro-kernels in rounds: the middle figure counts, time is held to, caches are as networks leave them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from nas.costs import Device, Figure, Target
+from nas.costs.measuring import micro
+from nas.costs.measuring.kernels import MicroKernel
+from nas.costs.measuring.micro import (
+    EVICTING_BYTES,
+    ROUNDS,
+    MeasuredKernel,
+    in_rounds,
+    measure_chains,
+    measure_kernels,
+)
+from nas.costs.trace import trace
+
+KERNELS = [MicroKernel(name, nn.ReLU, ((1, 8),)) for name in "abc"]
+TRACE = trace(nn.ReLU(), (8,))
+
+
+def board() -> Target:
+    figures = {name: Figure(1.0, "test") for name in ("fp32_tflops", "memory_bandwidth_gbs")}
+    return Target("board", Device("board", "x86-cpu", "Somebody", figures), "fp32", 1, "eager")
+
+
+class Taking:
+    """Measures made-up milliseconds, one after the other for each kernel."""
+
+    def __init__(self, **times: list[float]) -> None:
+        self.left = {name: iter(each) for name, each in times.items()}
+        self.order: list[str] = []
+
+    def __call__(self, kernel: MicroKernel) -> MeasuredKernel:
+        self.order.append(kernel.name)
+        return MeasuredKernel(kernel.name, TRACE, next(self.left[kernel.name]), 0.0)
+
+
+def test_the_middle_figure_of_each_kernel_counts():
+    found = in_rounds(KERNELS, Taking(a=[1.0, 9.0, 2.0], b=[5.0, 5.0, 5.0], c=[3.0, 1.0, 2.0]))
+    assert {one.name: one.latency_ms for one in found} == {"a": 2.0, "b": 5.0, "c": 2.0}
+
+
+def test_kernels_take_turns_so_that_one_disturbance_hits_one_round():
+    measured = Taking(**{name: [1.0] * ROUNDS for name in "abc"})
+    told: list[tuple[int, int]] = []
+    in_rounds(KERNELS, measured, on_progress=lambda done, number: told.append((done, number)))
+    assert measured.order == list("abc") * ROUNDS
+    assert told == [(done + 1, 3 * ROUNDS) for done in range(3 * ROUNDS)]
+
+
+def test_what_there_is_no_time_for_is_left_out(monkeypatch):
+    """Time for one round and a kernel: of two figures the lower one counts."""
+    now = iter(range(100))
+    monkeypatch.setattr(micro.time, "monotonic", lambda: next(now))
+    found = in_rounds(KERNELS, Taking(a=[2.0, 1.0], b=[4.0], c=[5.0]), seconds=4)
+    assert {one.name: one.latency_ms for one in found} == {"a": 1.0, "b": 4.0, "c": 5.0}
+    now = iter(range(100))
+    assert [one.name for one in in_rounds(KERNELS, Taking(a=[2.0], b=[4.0]), seconds=2)] == ["a", "b"]
+
+
+def test_kernels_and_chains_are_measured_as_they_are():
+    linear = MicroKernel("linear", lambda: nn.Linear(64, 32), ((1, 64),))
+    for found in (
+        measure_kernels([linear], board(), torch.device("cpu"), 0.1),
+        measure_chains([linear], board(), torch.device("cpu"), 0.1),
+    ):
+        (one,) = found
+        assert one.name == "linear"
+        assert one.trace.macs == 64 * 32
+        assert 0 < one.latency_ms < math.inf and one.spread >= 0
+
+
+@pytest.mark.parametrize(("moved", "read"), [(0, 0), (EVICTING_BYTES[0] + 40, 40), (1 << 40, None)])
+def test_around_large_kernels_more_is_read(moved, read):
+    """Never less than the nearest cache holds, never more than the ballast."""
+    call = micro._AsInNetwork(micro.Ready(nn.ReLU(), [torch.ones(4)]), moved)
+    expected = EVICTING_BYTES[1] if read is None else EVICTING_BYTES[0] + read
+    assert 4 * len(call._ballast) == expected
+    before = call._run.inputs[0]
+    call.prepare()
+    assert call._run.inputs[0] is not before
+    assert call().tolist() == [1.0] * 4
