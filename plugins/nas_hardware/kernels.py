@@ -79,7 +79,7 @@ def _computes(operators: Sequence[Operator], moved: Column, target: Target) -> N
 
 
 def _assumed_ms(operators: Sequence[Operator], moved: Column, target: Target) -> Column:
-    """At assumed shares of the peak and the bandwidth, on devices that nothing here was measured on."""
+    """At assumed shares of the peak and the bandwidth, on devices to whose kernels nothing was fitted."""
     speed = speed_of(target)
     vector = speed.vector
     if "fp32_tflops" not in target.figures:
@@ -95,6 +95,9 @@ def _assumed_ms(operators: Sequence[Operator], moved: Column, target: Target) ->
     )
     peak = np.array([speed.matrix if o.kind in MATRIX_KINDS else vector for o in operators])
     flops = np.array([operator.flops for operator in operators], dtype=np.float64)
+    if target.device.device_class in assumptions.WHOLE_GRAPH_CLASSES:
+        weights = np.array([operator.weight_bytes for operator in operators], dtype=np.float64)
+        moved = weights + np.maximum(moved - weights, 0) / assumptions.ON_CHIP_TIMES
     found: Column = np.maximum(flops / (peak * compute_share), moved / (speed.bandwidth * memory_share))
     return found
 

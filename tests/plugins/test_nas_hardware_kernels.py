@@ -76,14 +76,23 @@ def test_other_devices_are_priced_at_assumed_shares(device_class):
         on=target,
     )
     compute, memory = assumptions.COMPUTE_UTILISATION, assumptions.MEMORY_UTILISATION
+    maps = assumptions.ON_CHIP_TIMES if device_class == "npu" else 1
     assert found == pytest.approx(
         [
             1e9 / (100e9 * compute["gemm"]),
             1e9 / (10e9 * assumptions.OTHER_COMPUTE_UTILISATION),
-            1e6 / (1e9 * memory["fft"]),
-            9 / (1e9 * assumptions.OTHER_MEMORY_UTILISATION),
+            1e6 / (1e9 * maps * memory["fft"]),
+            9 / (1e9 * maps * assumptions.OTHER_MEMORY_UTILISATION),
         ]
     )
+
+
+def test_weights_come_from_the_memory_of_an_npu_and_maps_stay_on_it():
+    weights = replace(operator("copy", read=10**6), weight_bytes=10**6)
+    maps = operator("copy", read=10**6)
+    found = busy(weights, maps, on=device(device_class="npu"))
+    assert found[0] == pytest.approx(1e6 / (1e9 * assumptions.OTHER_MEMORY_UTILISATION))
+    assert found[0] == pytest.approx(assumptions.ON_CHIP_TIMES * found[1])
 
 
 def test_a_device_without_an_fp32_peak_has_an_assumed_vector_peak():

@@ -33,7 +33,7 @@ BOUNDS = {
     "tdp_w": (1, 1500),
     "idle_w": (0.1, 200),
     "memory_gb": (0.001, 600),
-    "launch_floor_us": (0.5, 300),
+    "launch_floor_us": (0.5, 500),
     "eager_operator_us": (1, 200),
     "eager_norm_channel_us": (0.1, 20),
 }
