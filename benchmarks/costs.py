@@ -72,6 +72,7 @@ def _rows(folder: Path, quick: bool) -> Iterator[Row]:
         yield from fp32_rows(folder)
         yield from fbnet_rows(folder)
     yield from memory_rows(folder)
+    yield from npu_rows(folder)
     yield from speed_rows()
 
 
@@ -232,6 +233,25 @@ def memory_rows(folder: Path) -> Iterator[Row]:
     yield Row(
         "peak memory: batch bracket exact (two numbers of it are fitted to these rows)", shown, "≥ 70 %"
     )
+
+
+def npu_rows(folder: Path) -> Iterator[Row]:
+    """Networks on three NPUs of phones and laptops, whose figures were rounded by hand on these networks."""
+    try:
+        import timm  # noqa: F401
+    except ImportError:
+        return
+    from costs_npus import FILE, evaluate
+
+    if not (folder / FILE).exists():
+        return
+    for one in evaluate(folder):
+        yield Row(
+            f"{one.device} in {one.precision}, {one.networks} networks (figures rounded by hand on these): "
+            "mean absolute log error / Kendall tau / in the interval",
+            f"{one.error:.2f} / {one.tau:.2f} / {one.inside:.0%}",
+            "",
+        )
 
 
 def speed_rows() -> Iterator[Row]:
