@@ -286,9 +286,10 @@ def _page(rows: list[Row]) -> str:
             "`python benchmarks/costs.py --data DIR`; the splits are by family and by device, never by row. "
             f"Python {platform.python_version()}, {versions}.",
             "",
-            "The form of the model and a few round figures (the clock of consumer cards, the power of vector "
-            "units, the step of a walk, the priors of the classes) were chosen with these networks and "
-            "kernels in sight. The networks ran with norms in half precision, which their times show and the "
+            "The form of the model (how caches keep up with matrix units, how a host's dispatch hides) and a "
+            "few round figures (the clock of consumer cards, the power of vector units, the bandwidth of old "
+            "data centre cards, the step of a walk, the priors of the classes) were chosen with these "
+            "networks and kernels in sight. The networks ran with norms in half precision, which their times show and the "
             "files do not say; they are traced so.",
             "",
             "| test | found | aim |",

@@ -1,7 +1,7 @@
 """How near predictions for Qualcomm NPUs come to networks that were measured there.
 
-The networks are timm's where quic/ai-hub-models (BSD-3) has the same ones; latencies are means over its TFLite
-and QNN runtimes. Needs timm.
+The networks are timm's where quic/ai-hub-models (BSD-3) has the same ones; latencies are means over its
+TFLite and QNN runtimes. Needs timm.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ NETWORKS = {
 
 @dataclass(frozen=True)
 class NpuResult:
-    """One NPU in one precision: the networks, their mean absolute log error, Kendall tau, and the share in the
-    interval."""
+    """One NPU in one precision: the networks, their mean absolute log error, Kendall tau, and the share in
+    the interval."""
 
     device: str
     precision: str

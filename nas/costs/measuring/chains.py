@@ -1,6 +1,8 @@
-"""Short chains of operators as they follow each other in networks: what kernels measured alone do not show.
+"""Chains of operators as they follow each other in networks: what kernels measured alone do not show.
 
-One behind the other, kernels share caches and memory, and a host has more time to disturb them.
+One behind the other, kernels share caches and memory, and a host has more time to disturb them. Half of the
+chains are whole small networks: the layers of a few blocks, measured over and over, are quicker than within a
+network.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from torch.nn import functional as F
 from nas.costs.measuring.kernels import MicroKernel
 
 CHAINS = 12
-STAGES = ((16, 96), (24, 56), (40, 28), (80, 14), (160, 7))
-"""Channels, and height and width, of the stages of a small network."""
+STAGES = ((16, 1), (24, 2), (40, 2), (80, 3), (160, 2))
+"""Channels and blocks of the stages of a small network."""
+SIZES = (96, 128, 160, 192, 224, 224)
+"""Height and width of the pictures of these networks."""
 
 
 class Inverted(nn.Module):
@@ -59,9 +63,8 @@ class Attending(nn.Module):
 
 def chains(batch: int = 1) -> Iterator[MicroKernel]:
     """The chains of a calibration, for a batch size: CHAINS of them, the same ones every time."""
-    for number, (width, size) in enumerate(STAGES):
-        yield _inverted(batch, width, size, number)
-    yield _inverted(batch, 32, 40, 5)
+    for number, size in enumerate(SIZES):
+        yield _network(batch, size, number)
     yield _convolutions(batch, 24, 64)
     yield _convolutions(batch, 96, 16)
     yield _attending(batch, 96, 3, 196)
@@ -70,15 +73,23 @@ def chains(batch: int = 1) -> Iterator[MicroKernel]:
     yield _perceptron(batch, 128, 144)
 
 
-def _inverted(batch: int, width: int, size: int, number: int) -> MicroKernel:
+def _network(batch: int, size: int, number: int) -> MicroKernel:
+    """A stem and stages of inverted residuals, each at half the height and width of the one before."""
     activation = (nn.ReLU, nn.Hardswish, nn.SiLU)[number % 3]
 
     def make() -> nn.Module:
-        blocks = (Inverted(width, kernel, number % 2 == 1, activation) for kernel in (3, 5, 3, 7))
-        return nn.Sequential(*blocks)
+        width = STAGES[0][0]
+        parts: list[nn.Module] = [nn.Conv2d(3, width, 3, 2, 1), activation()]
+        for stage, (wide, blocks) in enumerate(STAGES):
+            if stage:
+                parts += [nn.Conv2d(width, width, 3, 2, 1, groups=width), nn.Conv2d(width, wide, 1)]
+            kernels = (3, 5, 7) if number % 2 else (3, 3, 5)
+            parts += [Inverted(wide, kernels[block], number > 2, activation) for block in range(blocks)]
+            width = wide
+        return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 1000))
 
     return MicroKernel(
-        f"inverted residuals, {width} wide, {size}x{size}", make, ((batch, width, size, size),)
+        f"inverted residuals with {activation.__name__}, {size}x{size}", make, ((batch, 3, size, size),)
     )
 
 
