@@ -91,8 +91,8 @@ def _middle(found: tuple[Comparison, ...]) -> Comparison:
 
 
 def _unseen_kernels(target: Target, model: CostModel) -> str:
-    """How near the predictions for the next micro-kernels come, without the factors of chains."""
-    with pinned(1):
+    """How near the predictions for the next micro-kernels come, which have no company."""
+    with pinned(int(target.figures["units"].value)):
         unseen = designed_kernels(KERNELS + UNSEEN)[KERNELS:]
         measured = measure_kernels(unseen, target, torch.device("cpu"), UNSEEN_SECONDS)
     errors = np.log([model.price(one.trace, target).latency_ms / one.latency_ms for one in measured])

@@ -26,6 +26,8 @@ OVERHEAD_QUANTILE = 0.02
 """The share of the kernels of a kind that take about what a measurement adds to each."""
 WITH_LINES = frozenset({"norm"})
 """Classes that take cycles for each line."""
+START = (0.8, 900.0)
+"""The share of the bandwidth and the cycles for each line where fits begin."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,6 @@ def fit_streams(folder: Path, constants: GpuConstants, without: str = "") -> Gpu
 def _fit_class(name: str, measured: Iterable[Streams], constants: GpuConstants) -> GpuConstants:
     """The share of the bandwidth and the cycles by line of a class, by the least mean error over kernels."""
     own = CLASSES.index(name)
-    origin = [constants.plain_memory_share[own], constants.plain_line_cycles[own]]
     free = 2 if name in WITH_LINES else 1
 
     def changed(point: Column) -> GpuConstants:
@@ -83,4 +84,4 @@ def _fit_class(name: str, measured: Iterable[Streams], constants: GpuConstants) 
     def loss(point: Column) -> float:
         return float(np.mean([np.abs(stream_errors(one, changed(point))).mean() for one in measured]))
 
-    return changed(minimize(loss, np.log(origin[:free]), method="Nelder-Mead", options={"xatol": 0.01}).x)
+    return changed(minimize(loss, np.log(START[:free]), method="Nelder-Mead", options={"xatol": 0.01}).x)

@@ -29,8 +29,19 @@ if TYPE_CHECKING:
     from nas.costs.operators import Operator
 
 TIERS = ("T1", "T2", "T3")
-"""What a calibration rests on: a few measured networks, micro-kernels, the blocks of a space."""
-SIZES = ("flops", "bytes", "weight_bytes", "rows", "columns", "inner", "groups", "taps", "stride", "odd")
+"""What a calibration rests on: a few measured networks, micro-kernels, networks of a space."""
+SIZES = (
+    "flops",
+    "bytes",
+    "weight_bytes",
+    "rows",
+    "columns",
+    "inner",
+    "groups",
+    "taps",
+    "stride",
+    "misaligned",
+)
 LANES = 16
 """Kernels of convolutions are made for multiples of so many channels."""
 
@@ -140,8 +151,8 @@ class Calibration:
 def sizes_of(operators: Sequence[Operator]) -> Mapping[str, NDArray[np.float64]]:
     """SIZES → that size of each operator, at least 1.
 
-    Convolutions are seen as matrix products: rows are positions, columns and inner those of one group. `odd`
-    is 2 for either number of channels that is no multiple of LANES, 4 for both.
+    Convolutions are seen as matrix products: rows are positions, columns and inner those of one group. Their
+    `misaligned` is 2 where one of the numbers of channels is no multiple of LANES, 4 where both are not.
     """
     rows = np.array([_sizes(operator) for operator in operators], dtype=np.float64).reshape(-1, len(SIZES))
     return dict(zip(SIZES, np.maximum(rows, 1.0).T, strict=True))
@@ -157,9 +168,9 @@ def _sizes(operator: Operator) -> tuple[float, ...]:
         columns, inner = dims["out_channels"] // groups, dims["in_channels"] // groups
     taps = dims.get("window", _product_of(dims, "kernel_"))
     stride = dims.get("stride_0", 1)
-    odd = 2.0 ** sum(dims.get(name, 0) % LANES > 0 for name in ("in_channels", "out_channels"))
+    misaligned = 2.0 ** sum(dims.get(name, 0) % LANES > 0 for name in ("in_channels", "out_channels"))
     work = (operator.flops, operator.bytes_moved, operator.weight_bytes)
-    return (*work, rows, columns, inner, groups, taps, stride, odd)
+    return (*work, rows, columns, inner, groups, taps, stride, misaligned)
 
 
 _DIMENSIONS = (

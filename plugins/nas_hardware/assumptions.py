@@ -59,7 +59,7 @@ WHOLE_GRAPH_CLASSES = frozenset({"npu"})
 ON_CHIP_TIMES = 4.0
 """So many times the bandwidth of their memory the maps of a delegated graph move at, which stay on the chip.
 Rounded by hand on 18 networks in half precision on three Qualcomm NPUs (quic/ai-hub-models, BSD-3, names a to
-m), where the mean error of the logarithm falls from 0.42 to 0.32 beside one constant for each."""
+m; ``benchmarks/costs_npus.py``)."""
 WHOLE_GRAPH_RUNTIMES = frozenset({"whole-model"})
 """Runtimes that put a network into one persistent kernel, with barriers in place of launches
 (FlashFormer, arXiv:2505.22758)."""

@@ -59,8 +59,8 @@ class ProductConstants:
     tile_loss: float
     resident_share: float
     few_blocks_share: float
-    split_cycles: float = 3000.0
-    cache_flops: float = 46.0
+    split_cycles: float
+    cache_flops: float
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ clock, which their coolers let them exceed, where that of data centre cards is t
 DATA_CENTRE = "dc-gpu"
 SMALL_CACHE_MB = 5.0
 SMALL_CACHE_SHARE = 0.8
-"""The share of the bandwidth that data centre cards with caches below this size reach, beside others: kernels
-that stream reach .76 of it on P4, P100 and T4, and .93 on V100 and A100. Rounded by hand; consumer cards
-without error correction do not need it (FBNet on 1080 Ti and Titan Xp)."""
+"""The share of the bandwidth that data centre cards with caches below this size reach, beside others: rounded
+by hand on fp32 kernels that stream, on P4, P100 and T4 beside V100 and A100. Consumer cards, without error
+correction, rank networks better without it (FBNet on 1080 Ti and Titan Xp)."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ def _generation(architecture: str) -> str:
 def _reached(target: Target) -> float:
     """The share of the bandwidth of its datasheet that a GPU reaches, beside others; 1 of one that was
     measured."""
-    figures = target.figures
-    is_measured = figures["memory_bandwidth_gbs"] is not target.device.figures.get("memory_bandwidth_gbs")
+    calibration, figures = target.calibration, target.figures
+    if calibration is not None and "memory_bandwidth_gbs" in calibration.figures:
+        return 1.0
     has_small_cache = "cache_mb" in figures and figures["cache_mb"].value < SMALL_CACHE_MB
-    slowed = target.device.device_class == DATA_CENTRE and has_small_cache and not is_measured
-    return SMALL_CACHE_SHARE if slowed else 1.0
+    return SMALL_CACHE_SHARE if target.device.device_class == DATA_CENTRE and has_small_cache else 1.0
 
 
 def _has_tensor_units(figures: dict[str, float], vector: float) -> bool:

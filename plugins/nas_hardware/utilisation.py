@@ -37,11 +37,11 @@ def predict(trace: Trace, target: Target) -> Cost:
     steps = executed(trace.operators, target.runtime)
     kernels = kernels_of(steps, target)
     busy = kernels.busy_ms
+    launch = kernels.launch_ms
     if calibration is not None:
         busy = busy * calibration.factors(trace.operators)
-    launched = kernels.launch_ms + busy
-    if calibration is not None:
-        launched = launched + calibration.added_ms(trace.operators) * [step.is_kernel for step in steps]
+        launch = launch + calibration.added_ms(trace.operators) * [step.is_kernel for step in steps]
+    launched = launch + busy
     latencies = combined_ms(dispatch_ms(trace.operators, target), launched, target)
     low, high = intervals.bounds(trace.operators, latencies, launched, target, calibration)
     rows = zip(latencies.tolist(), busy.tolist(), kernels.computes.tolist(), strict=True)

@@ -80,7 +80,15 @@ def test_a_point_pulls_what_is_near():
 def test_sizes_see_a_convolution_as_a_matrix_product():
     dims = {"batch": 2, "in_channels": 8, "out_channels": 16, "groups": 4, "kernel_0": 3, "kernel_1": 5}
     found = sizes_of([operator("conv_grouped", **dims, stride_0=2, stride_1=2, out_0=7, out_1=6)])
-    expected = {"rows": 2 * 42, "columns": 4, "inner": 2, "groups": 4, "taps": 15, "stride": 2, "odd": 2}
+    expected = {
+        "rows": 2 * 42,
+        "columns": 4,
+        "inner": 2,
+        "groups": 4,
+        "taps": 15,
+        "stride": 2,
+        "misaligned": 2,
+    }
     assert {name: found[name].item() for name in expected} == expected
     assert found["bytes"].item() == 800
     assert set(found) == set(SIZES)
