@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command_outcome import Outcome
+from warm_process import run_warm
 
 os.environ["NAS_CACHE"] = ""  # no test reads or writes what the user has traced
 
@@ -39,14 +38,7 @@ def nas_process() -> Callable[..., Outcome]:
     """Runs one command in a folder, in a process of its own; it must never end in a traceback."""
 
     def run(folder: Path, command: str, **environment: str) -> Outcome:
-        done = subprocess.run(
-            [sys.executable, "-c", "from nas.cli.main import main; main()", *command.split()],
-            cwd=folder,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=200,
-        )
+        done = run_warm(command.split(), folder, {**os.environ, **environment})
         assert "Traceback" not in done.stderr
         return Outcome(done.returncode, done.stdout, done.stderr)
 

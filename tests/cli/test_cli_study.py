@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from warm_process import run_warm
 
 SEARCH = ("search", "--space", "tiny", "--trials", "3", "--epochs", "1", "--workers", "1")
 Cli = Callable[..., Any]
@@ -232,16 +233,12 @@ def test_an_interrupt_leaves_a_study_that_resumes(tmp_path: Path, number: int) -
         assert driver.wait(timeout=60) == 130, error
     assert time.monotonic() - began < 60
     assert "nas resume cut" in error
-    shown = subprocess.run(
-        [*command, "show", "cut", "--json"], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
+    shown = run_warm(["show", "cut", "--json"], tmp_path)
     finished = [t for t in json.loads(shown.stdout)["trials"] if t["state"] == "finished"]
     total = len(finished) + 1
-    resume = [*command, "resume", "cut", "--trials", str(total), "--workers", "1", "--json"]
-    subprocess.run(resume, cwd=tmp_path, check=True, capture_output=True, text=True)
-    shown = subprocess.run(
-        [*command, "show", "cut", "--json"], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
+    resume = ["resume", "cut", "--trials", str(total), "--workers", "1", "--json"]
+    assert run_warm(resume, tmp_path).returncode == 0
+    shown = run_warm(["show", "cut", "--json"], tmp_path)
     trials = [t for t in json.loads(shown.stdout)["trials"] if t["state"] == "finished"]
     assert len(trials) == total
     assert len({t["architecture_hash"] for t in trials}) == total

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from warm_process import run_warm
 
 HERE = Path(__file__).parent
 BLOCK, COSTS = "nas-gated-depthwise", "nas-latency-table"
@@ -47,30 +48,27 @@ class Place:
             ]
             self.done(command, root, ())
 
-    def run(
-        self, command: list[str], folder: Path, packages: tuple[str, ...]
-    ) -> subprocess.CompletedProcess[str]:
-        """A command in a folder that sees these of the packages."""
+    def environment(self, packages: tuple[str, ...]) -> dict[str, str]:
+        """The environment of a command that sees these of the packages."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("NAS_")}
         paths = [str(self.sites[name]) for name in packages]
         paths += [path for path in [environment.get("PYTHONPATH")] if path]
-        environment |= {
+        return environment | {
             "PYTHONPATH": os.pathsep.join(paths),
             "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": "1",  # two commands at a time would wait for each other's threads
         }
-        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
     def done(self, command: list[str], folder: Path, packages: tuple[str, ...]) -> str:
         """What the command printed; it succeeded."""
-        result = self.run(command, folder, packages)
+        environment = self.environment(packages)
+        result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
 
     def nas(self, *arguments: str, packages: tuple[str, ...] = PACKAGES) -> subprocess.CompletedProcess[str]:
         """`nas ARGUMENTS` in the working folder."""
-        command = [sys.executable, "-c", "from nas.cli.main import main; main()", *arguments]
-        return self.run(command, self.work, packages)
+        return run_warm(arguments, self.work, self.environment(packages))
 
     def json(self, *arguments: str, packages: tuple[str, ...] = PACKAGES) -> Any:
         """What `nas ARGUMENTS --json` printed; it succeeded."""

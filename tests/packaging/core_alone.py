@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
+
+from warm_process import PYTEST, run_warm
 
 ROOT = Path(__file__).parents[2]
 ENTRY_POINTS_OF_THE_CORE = ("searchers", "tasks", "exporters", "searchspaces")
@@ -16,12 +16,7 @@ LEFT_OUT = ("--ignore", "tests/search/searchers", "--ignore", "tests/search/test
 def check_room(room: str) -> None:
     """Fails where a test of a room needs more than the base and hardware plugins."""
     plugins = ",".join(("base", "hardware", *ENTRY_POINTS_OF_THE_CORE))
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"tests/{room}", *LEFT_OUT],
-        cwd=ROOT,
-        env={**os.environ, "NAS_PLUGINS": plugins},
-        capture_output=True,
-        text=True,
-    )
+    words = ["-q", "-x", "-p", "no:cacheprovider", f"tests/{room}", *LEFT_OUT]
+    done = run_warm(words, ROOT, {**os.environ, "NAS_PLUGINS": plugins}, PYTEST, timeout=600.0)
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout

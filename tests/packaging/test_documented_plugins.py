@@ -7,7 +7,6 @@ import inspect
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import click
 import pytest
 import torch
 from click.testing import CliRunner
+from warm_process import run_warm
 
 from nas.blocks import Block, build, fuse, parameter_count
 from nas.blocks.model import build_element
@@ -61,7 +61,6 @@ EXPLAINED: dict[str, tuple[type, ...]] = {
     "nas_commands": (Command,),
     "nas_trial_finished": (TrialResult,),
 }
-NAS = (sys.executable, "-c", "from nas.cli.main import main; main()")
 SAVED_AS = re.compile(r"[Ss]ave (?:it|this) as `(\w+\.py)`")
 
 
@@ -401,9 +400,7 @@ def test_the_plugin_of_a_page_keeps_its_contract(hook: str, tmp_path: Path) -> N
     for file in fences(page_of(hook), "toml")[:1]:
         (tmp_path / "small-mixers.toml").write_text(file, encoding="utf-8")
     words = ["--plugin", path.name, "plugins", "check", path.stem, "--json"]
-    done = subprocess.run(
-        [*NAS, *words], cwd=tmp_path, capture_output=True, text=True, timeout=250, check=False
-    )
+    done = run_warm(words, tmp_path)
     checks = json.loads(done.stdout)["checks"]
     assert [check for check in checks if check["status"] == "failed"] == []
     assert done.returncode == 0, done.stderr

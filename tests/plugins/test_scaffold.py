@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 import json
 import os
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from warm_process import NAS, PIP, PYTEST, run_warm
 
 from nas.cli.new_plugin import command
 from nas.errors import UsageError
@@ -94,19 +93,16 @@ def test_it_works_at_once(tmp_path: Path, kind: str) -> None:
     root, site = tmp_path / "nas-my-thing", tmp_path / "site"
     environment = {**os.environ, "PYTHONPATH": str(site), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
-    def run(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, *words], cwd=root, env=environment, capture_output=True, text=True, timeout=280
-        )
+    def run(code: str, *words: str) -> str:
+        done = run_warm(words, root, environment, code)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    run("-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), ".")
-    assert " passed" in run("-m", "pytest", "-q", "-p", "no:cacheprovider")
+    run(PIP, "install", "--quiet", "--no-deps", "--target", str(site), ".")
+    assert " passed" in run(PYTEST, "-q", "-p", "no:cacheprovider")
     readme = (root / "README.md").read_text()
     (search,) = [line for line in readme.splitlines() if line.startswith("nas search")]
-    call = ["-c", "from nas.cli.main import main; main()"]
-    shown = json.loads(run(*call, *search.split()[1:], "--study", "mine", "--workers", "1", "--json"))
+    shown = json.loads(run(NAS, *search.split()[1:], "--study", "mine", "--workers", "1", "--json"))
     assert shown["front"]
-    trials = json.loads(run(*call, "show", "mine", "--json"))["trials"]
+    trials = json.loads(run(NAS, "show", "mine", "--json"))["trials"]
     assert [trial["state"] for trial in trials] == ["finished", "finished"]
