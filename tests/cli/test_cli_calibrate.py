@@ -85,7 +85,7 @@ def test_interrupted_it_writes_nothing(cli, monkeypatch, tmp_path, folder):
     def interrupted(*given: Any, **named: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(calibrating, "measure_kernels", interrupted)
+    monkeypatch.setattr(calibrating, "measure_all", interrupted)
     outcome = cli("calibrate", "--target", "this-cpu", "-o", "this.toml", "--seconds", "1")
     assert outcome.code == 130
     assert not (tmp_path / "this.toml").exists() and not folder.exists()

@@ -16,7 +16,8 @@ from nas.costs.measuring.micro import (
     ROUNDS,
     MeasuredKernel,
     in_rounds,
-    measure_chains,
+    measure_all,
+    measure_chain,
     measure_kernels,
 )
 from nas.costs.trace import trace
@@ -67,14 +68,35 @@ def test_what_there_is_no_time_for_is_left_out(monkeypatch):
 
 def test_kernels_and_chains_are_measured_as_they_are():
     linear = MicroKernel("linear", lambda: nn.Linear(64, 32), ((1, 64),))
-    for found in (
-        measure_kernels([linear], board(), torch.device("cpu"), 0.1),
-        measure_chains([linear], board(), torch.device("cpu"), 0.1),
+    for one in (
+        *measure_kernels([linear], board(), torch.device("cpu"), 0.1),
+        measure_chain(linear, board(), torch.device("cpu"), 0.1),
     ):
-        (one,) = found
         assert one.name == "linear"
         assert one.trace.macs == 64 * 32
         assert 0 < one.latency_ms < math.inf and one.spread >= 0
+
+
+def test_chains_are_measured_among_the_kernels(monkeypatch: pytest.MonkeyPatch):
+    """A slow minute hits both, and each as it is measured: kernels behind other work, chains as networks."""
+    order: list[str] = []
+
+    def measured(one: MicroKernel, *_: object) -> MeasuredKernel:
+        order.append(one.name)
+        return MeasuredKernel(one.name, TRACE, 1.0, 0.0)
+
+    monkeypatch.setattr(micro, "_measured", measured)
+    monkeypatch.setattr(micro, "measure_chain", measured)
+    kernels = [MicroKernel(f"kernel {number}", nn.ReLU, ((1, 8),)) for number in range(6)]
+    chains = [MicroKernel(f"chain {number}", nn.ReLU, ((1, 8),)) for number in range(2)]
+    alone, in_company = measure_all(kernels, chains, board(), torch.device("cpu"), 5.0)
+    assert [one.name for one in alone] == [kernel.name for kernel in kernels]
+    assert [one.name for one in in_company] == [chain.name for chain in chains]
+    assert len(order) == 8 * ROUNDS
+    assert order[:8] == [
+        *("kernel 0", "kernel 1", "chain 0", "kernel 2"),
+        *("kernel 3", "kernel 4", "chain 1", "kernel 5"),
+    ]
 
 
 @pytest.mark.parametrize(("moved", "read"), [(0, 0), (EVICTING_BYTES[0] + 40, 40), (1 << 40, None)])
@@ -83,7 +105,23 @@ def test_around_large_kernels_more_is_read(moved, read):
     call = micro._AsInNetwork(micro.Ready(nn.ReLU(), [torch.ones(4)]), moved)
     expected = EVICTING_BYTES[1] if read is None else EVICTING_BYTES[0] + read
     assert 4 * len(call._ballast) == expected
-    before = call._run.inputs[0]
     call.prepare()
-    assert call._run.inputs[0] is not before
-    assert call().tolist() == [1.0] * 4
+    first = call._run.inputs[0]
+    call.prepare()
+    assert call._run.inputs[0].shape == (4,)
+    assert not torch.equal(call._run.inputs[0], first), "the numbers are others each time"
+    assert call().shape == (4,)
+
+
+def test_every_chain_is_measured_where_no_time_is_left():
+    chain = MicroKernel("chain", nn.ReLU, ((1, 8),))
+    alone, in_company = measure_all(KERNELS, [chain], board(), torch.device("cpu"), -1.0)
+    assert alone == []
+    assert [one.name for one in in_company] == ["chain"]
+
+
+def test_new_numbers_lie_as_the_old_ones_did():
+    given = torch.ones(1, 3, 4, 4).to(memory_format=torch.channels_last)
+    call = micro._AsInNetwork(micro.Ready(nn.ReLU(), [given]), 0)
+    call.prepare()
+    assert call._run.inputs[0].stride() == given.stride()

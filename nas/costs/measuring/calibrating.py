@@ -19,7 +19,7 @@ from nas.costs.measuring.clocks import clock_for
 from nas.costs.measuring.conditions import busy_with, conditions, exclusive, pinned
 from nas.costs.measuring.fit import Sample, fit_corrections
 from nas.costs.measuring.kernels import MicroKernel, designed_kernels
-from nas.costs.measuring.micro import MeasuredKernel, measure_chain, measure_chains, measure_kernels
+from nas.costs.measuring.micro import MeasuredKernel, measure_all, measure_chain
 from nas.costs.measuring.probe import probe
 from nas.costs.target import Target
 
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from nas.costs.model import CostModel
 
 KERNELS = 200
-CHAIN_SHARE = 0.2
-"""The share of the time that chains take."""
-LEAST_CHAIN_SHARE = 0.1
-"""The least of it, where kernels took longer than they should."""
 DOMINANT = 0.7
 """A micro-kernel says something of an operator that takes such a share of its predicted time."""
 LARGE = 1e4
@@ -88,12 +84,9 @@ def calibrate(
     begin = time.monotonic()
     with exclusive(device), pinned(threads):
         figures = probe(device, target.precision)
-        left = seconds * (1 - CHAIN_SHARE) - (time.monotonic() - begin)
-        kernels = measure_kernels(
-            designed_kernels(KERNELS, target.batch_size), target, device, left, on_kernel
-        )
-        left = max(LEAST_CHAIN_SHARE * seconds, seconds - (time.monotonic() - begin))
-        measured = measure_chains(list(chains(target.batch_size)), target, device, left)
+        left = seconds - (time.monotonic() - begin)
+        designed, batch = designed_kernels(KERNELS, target.batch_size), target.batch_size
+        kernels, measured = measure_all(designed, list(chains(batch)), target, device, left, on_kernel)
         found = _measured_networks(networks or (), target, device, seconds, on_progress)
         under = conditions(device, clock_for(device).name)
     busy = busy_with(device)

@@ -63,14 +63,17 @@ class Attending(nn.Module):
 
 def chains(batch: int = 1) -> Iterator[MicroKernel]:
     """The chains of a calibration, for a batch size: CHAINS of them, the same ones every time."""
-    for number, size in enumerate(SIZES):
+    others = (
+        _convolutions(batch, 24, 64),
+        _attending(batch, 96, 3, 196),
+        _perceptron(batch, 256, 64),
+        _convolutions(batch, 96, 16),
+        _attending(batch, 192, 6, 64),
+        _perceptron(batch, 128, 144),
+    )
+    for number, (size, other) in enumerate(zip(SIZES, others, strict=True)):
         yield _network(batch, size, number)
-    yield _convolutions(batch, 24, 64)
-    yield _convolutions(batch, 96, 16)
-    yield _attending(batch, 96, 3, 196)
-    yield _attending(batch, 192, 6, 64)
-    yield _perceptron(batch, 384, 1)
-    yield _perceptron(batch, 128, 144)
+        yield other
 
 
 def _network(batch: int, size: int, number: int) -> MicroKernel:

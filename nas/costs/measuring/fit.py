@@ -31,7 +31,8 @@ PRIOR_KERNELS = 3.0
 ADDED_SHARES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 """What every kernel of a kind takes beside is sought among these shares of the shortest."""
 TELLING_RATIO = 4.0
-"""Kernels whose predictions differ less do not tell what is added from what is multiplied."""
+TELLING_KERNELS = 8
+"""Fewer kernels, or such whose predictions differ less, do not tell what is added from what is multiplied."""
 BETTER = 0.97
 """More is added only where it makes errors so much smaller."""
 LEAST_LEFT = 0.02
@@ -82,7 +83,8 @@ def _added(samples: Sequence[Sample], process: _Process) -> float:
     latency = np.array([sample.latency_ms for sample in samples])
     rest = np.array([sample.rest_ms for sample in samples])
     multiplied = np.array([sample.multiplied_ms for sample in samples])
-    tells_apart = multiplied.max() >= TELLING_RATIO * multiplied.min()
+    differs = multiplied.max() >= TELLING_RATIO * multiplied.min()
+    tells_apart = differs and len(samples) >= TELLING_KERNELS
     most = max(0.0, float((latency - rest).min())) if tells_apart else 0.0
     best, least = 0.0, math.inf
     for added in (share * most for share in ADDED_SHARES):

@@ -118,6 +118,38 @@ def _map(draw: Draw) -> tuple[int, int]:
     return draw.channels(8 * share**0.75, min(1280, 96 * share)), size
 
 
+def _expansion(draw: Draw, batch: int) -> MicroKernel:
+    inner, size, times = draw.channels(8, 48), min(112, draw(48, 150)), draw(2, 7)
+    outer = inner * times
+    return MicroKernel(
+        f"expansion 1x1, {inner} to {outer}, {size}x{size}",
+        lambda: nn.Conv2d(inner, outer, 1),
+        ((batch, inner, size, size),),
+    )
+
+
+def _wide_depthwise(draw: Draw, batch: int) -> MicroKernel:
+    channels, size = draw.channels(32, 144), min(112, draw(48, 150))
+    kernel, stride = (3, 5)[draw.index % 2], draw(1, 3)
+    size = _fitting(size, 1, channels)
+    return MicroKernel(
+        f"depthwise {kernel}x{kernel}, {channels}, {size}x{size} by {stride}",
+        lambda: nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels),
+        ((batch, channels, size, size),),
+    )
+
+
+def _last_stage(draw: Draw, batch: int) -> MicroKernel:
+    inner, times, size = draw.channels(96, 256), draw(1, 5), draw(6, 16)
+    outer = inner * times
+    size = _fitting(size, inner * outer * 9, inner)
+    return MicroKernel(
+        f"convolution 3x3 of a last stage, {inner} to {outer}, {size}x{size}",
+        lambda: nn.Conv2d(inner, outer, 3, 1, 1),
+        ((batch, inner, size, size),),
+    )
+
+
 def _fitting(size: int, work: float, channels: int) -> int:
     """The height and width, made smaller where the kernel would be too large."""
     most = min(LARGEST_MACS / work, LARGEST_ELEMENTS / channels)
@@ -145,9 +177,14 @@ def _stem(draw: Draw, batch: int) -> MicroKernel:
 
 
 def _linear(draw: Draw, batch: int) -> MicroKernel:
-    inner, outer, rows = draw.channels(16, 2048), draw.channels(16, 2048), draw(1, 784)
-    rows = 1 if draw.index % 3 == 0 else max(1, min(rows, int(LARGEST_MACS / inner / outer)))
-    shape = (batch, inner) if rows == 1 else (batch, rows, inner)
+    inner, outer = draw.channels(48, 3072), draw.channels(48, 3072)
+    return MicroKernel(f"linear {inner} to {outer}", lambda: nn.Linear(inner, outer), ((batch, inner),))
+
+
+def _linear_of_tokens(draw: Draw, batch: int) -> MicroKernel:
+    inner, outer, rows = draw.channels(32, 1536), draw.channels(32, 1536), draw(12, 784)
+    rows = max(4, min(rows, int(LARGEST_MACS / inner / outer)))
+    shape = (batch, rows, inner)
     return MicroKernel(f"linear {inner} to {outer}, {rows} rows", lambda: nn.Linear(inner, outer), (shape,))
 
 
@@ -192,7 +229,19 @@ def _picture(draw: Draw, batch: int) -> Shape:
 
 def _layer_norm(draw: Draw, batch: int) -> MicroKernel:
     width, shape = _tokens(draw, batch)
+    if draw.index % 3 == 1:  # of the channels of a picture
+        width, rows = max(8, width // 16), shape[1] * 8
+        shape = (batch, min(rows, LARGEST_ELEMENTS // width), width)
     return MicroKernel(f"layer norm of {shape}", lambda: nn.LayerNorm(width), (shape,))
+
+
+def _heads(draw: Draw, batch: int) -> MicroKernel:
+    width, shape = _tokens(draw, batch)
+    return MicroKernel(
+        f"heads of {shape}",
+        lambda: Apply(lambda x: x.unflatten(-1, (width // 8, 8)).transpose(1, 2).contiguous()),
+        (shape,),
+    )
 
 
 def _channel_norm(draw: Draw, batch: int) -> MicroKernel:
@@ -298,32 +347,37 @@ def _like(kernel: int, stride: int = 1, groups: str = "1") -> Family:
 
 
 FAMILIES: tuple[tuple[int, Family], ...] = (
-    (18, _like(1)),
-    (12, _like(3)),
+    (15, _like(1)),
+    (5, _expansion),
+    (10, _like(3)),
+    (3, _last_stage),
     (5, _like(3, 2)),
     (3, _like(5)),
     (2, _like(1, 2)),
     (4, _stem),
     (3, _transposed),
-    (12, _like(3, 1, "each")),
-    (6, _like(3, 2, "each")),
-    (8, _like(5, 1, "each")),
+    (10, _like(3, 1, "each")),
+    (5, _like(3, 2, "each")),
+    (6, _like(5, 1, "each")),
+    (5, _wide_depthwise),
     (3, _like(5, 2, "each")),
     (5, _like(7, 1, "each")),
-    (8, _like(3, 1, "some")),
-    (20, _linear),
+    (6, _like(3, 1, "some")),
+    (7, _linear),
+    (16, _linear_of_tokens),
     (6, _matmul),
-    (8, _attention),
-    (6, _recurrent),
+    (7, _attention),
+    (8, _recurrent),
     (6, _layer_norm),
     (6, _channel_norm),
     (14, _on_pictures(F.relu, F.hardswish, F.gelu, F.silu, F.relu6, torch.sigmoid, F.hardsigmoid)),
     (8, _sum_of_two),
-    (6, _on_pictures(spatial_mean, channel_sum)),
+    (8, _on_pictures(spatial_mean, spatial_mean, channel_sum)),
     (4, _softmax),
     (10, _on_pictures(max_pool, average_pool, halved, global_pool)),
-    (9, _on_pictures(concatenation, channels_last, shuffle)),
+    (8, _on_pictures(concatenation, channels_last, shuffle)),
+    (3, _heads),
     (3, _on_pictures(every_other)),
-    (8, _on_pictures(nearest, bilinear)),
+    (6, _on_pictures(nearest, bilinear)),
 )
 """How many micro-kernels of a family come in each round, and what makes them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -21,10 +22,13 @@ from nas.costs.target import Target
 from nas.costs.trace import trace
 from nas.costs.trace_keys import traced_layout
 
-EVICTING_BYTES = (1 << 22, 1 << 26)
+EVICTING_BYTES = (1 << 24, 1 << 26)
 EVICTING_TIMES = 4
 """Before each sample on a processor so many times the bytes that the kernel moves are read, within these
-limits: in a network too its weights do not lie in the nearest cache, and around large maps lie others."""
+limits: in a network too, whatever else it works on, such as 16 MiB, has passed through the caches since its
+weights were last read."""
+CHAIN_SHARE = 0.2
+"""The share of the time that chains take."""
 LEAST_SECONDS = 0.02
 """A kernel is measured for at least so long."""
 ROUNDS = 3
@@ -57,12 +61,41 @@ def measure_kernels(
     return in_rounds(kernels, lambda kernel: _measured(kernel, target, device, share), seconds, on_progress)
 
 
-def measure_chains(
-    chains: Sequence[MicroKernel], target: Target, device: torch.device, seconds: float
-) -> list[MeasuredKernel]:
-    """Measures chains in ROUNDS within about so many seconds, as whole networks are measured."""
-    share = seconds / ROUNDS / max(1, len(chains))
-    return in_rounds(chains, lambda chain: measure_chain(chain, target, device, share))
+def measure_all(
+    kernels: Sequence[MicroKernel],
+    chains: Sequence[MicroKernel],
+    target: Target,
+    device: torch.device,
+    seconds: float,
+    on_progress: Callable[[int, int], None] = lambda done, all_of_them: None,
+) -> tuple[list[MeasuredKernel], list[MeasuredKernel]]:
+    """Measures kernels like `measure_kernels` and chains of other names as whole networks, among each other:
+    a host that slows down for a minute slows both, and what lies between them stays. Each chain is measured
+    once, whatever time is left."""
+    in_company = {chain.name for chain in chains}
+    for_kernel = max(LEAST_SECONDS, (1 - CHAIN_SHARE) * seconds / ROUNDS / max(1, len(kernels)))
+    for_chain = CHAIN_SHARE * seconds / ROUNDS / max(1, len(chains))
+
+    def measured(one: MicroKernel) -> MeasuredKernel:
+        if one.name in in_company:
+            return measure_chain(one, target, device, for_chain)
+        return _measured(one, target, device, for_kernel)
+
+    found = in_rounds(_among(kernels, chains), measured, seconds, on_progress)
+    known = {one.name for one in found}
+    found += [measured(chain) for chain in chains if chain.name not in known]
+    return (
+        [one for one in found if one.name not in in_company],
+        [one for one in found if one.name in in_company],
+    )
+
+
+def _among(many: Sequence[MicroKernel], few: Sequence[MicroKernel]) -> list[MicroKernel]:
+    """Both in their order, the few spread evenly among the many."""
+    places = [
+        ((index + 0.5) / len(several), one) for several in (many, few) for index, one in enumerate(several)
+    ]
+    return [one for _, one in sorted(places, key=lambda place: place[0])]
 
 
 def in_rounds(
@@ -114,12 +147,14 @@ def _measured(kernel: MicroKernel, target: Target, device: torch.device, seconds
 
 
 class _AsInNetwork:
-    """A call as it comes in a network: behind other work, on an input that was just written."""
+    """A call as it comes in a network: behind other work, on an input that was just written, which it has not
+    seen before; a processor learns by heart which way the branches of a small one go."""
 
     def __init__(self, run: Ready, evicting_bytes: int) -> None:
         self._run = run
         least, most = EVICTING_BYTES
         self._ballast = _ballast()[: min(max(evicting_bytes, least), most) // 4]
+        self._draw = random.Random(0)
 
     def prepare(self) -> None:
         """Leaves nothing of the last call in the nearest cache, and writes its inputs anew: where they lie,
@@ -127,7 +162,13 @@ class _AsInNetwork:
         picture, kernel = _others()
         self._ballast.sum()
         torch.nn.functional.conv2d(picture, kernel, padding=1).sigmoid()
-        self._run = replace(self._run, inputs=[one.clone() for one in self._run.inputs])
+        self._run = replace(self._run, inputs=[self._like(one) for one in self._run.inputs])
+
+    def _like(self, given: torch.Tensor) -> torch.Tensor:
+        """Other numbers in a tensor that lies in memory as the given one."""
+        begin = self._draw.randrange(max(1, _ballast().numel() - given.numel()))
+        numbers = _ballast()[begin : begin + given.numel()]
+        return torch.empty_like(given).copy_(numbers.view(given.shape))
 
     def __call__(self) -> Any:
         return self._run()
@@ -135,7 +176,7 @@ class _AsInNetwork:
 
 @cache
 def _ballast() -> torch.Tensor:
-    return torch.ones(EVICTING_BYTES[1] // 4)
+    return torch.randn(EVICTING_BYTES[1] // 4, generator=torch.Generator().manual_seed(0))
 
 
 @cache
