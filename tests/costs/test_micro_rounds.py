@@ -13,8 +13,11 @@ from nas.costs.measuring import micro
 from nas.costs.measuring.kernels import MicroKernel
 from nas.costs.measuring.micro import (
     EVICTING_BYTES,
+    EVICTING_TIMES,
+    LEAST_BESIDE_WEIGHTS,
     ROUNDS,
     MeasuredKernel,
+    evicting_bytes,
     in_rounds,
     measure_all,
     measure_chain,
@@ -99,12 +102,26 @@ def test_chains_are_measured_among_the_kernels(monkeypatch: pytest.MonkeyPatch):
     ]
 
 
-@pytest.mark.parametrize(("moved", "read"), [(0, 0), (EVICTING_BYTES[0] + 40, 40), (1 << 40, None)])
-def test_around_large_kernels_more_is_read(moved, read):
-    """Never less than the nearest cache holds, never more than the ballast."""
-    call = micro._AsInNetwork(micro.Ready(nn.ReLU(), [torch.ones(4)]), moved)
-    expected = EVICTING_BYTES[1] if read is None else EVICTING_BYTES[0] + read
-    assert 4 * len(call._ballast) == expected
+@pytest.mark.parametrize(
+    ("module", "shape", "read"),
+    [
+        (nn.ReLU(), (8,), EVICTING_BYTES[0]),
+        (nn.ReLU(), (1 << 20,), EVICTING_TIMES * 2 * (4 << 20)),
+        (nn.ReLU(), (1 << 24,), EVICTING_BYTES[1]),
+        (nn.Linear(64, 64), (64,), LEAST_BESIDE_WEIGHTS),
+        (nn.Linear(64, 64), (64, 64), EVICTING_BYTES[0]),
+        (nn.Linear(1024, 2048, bias=False), (1024,), EVICTING_TIMES * 4 * (1024 * 2048 + 3072)),
+    ],
+    ids=["small", "large", "larger", "few weights", "and tokens", "many weights"],
+)
+def test_what_passes_through_the_caches_before_a_sample(module, shape, read):
+    """As much as the rest of a network, which is as large as its kernels are."""
+    assert evicting_bytes(trace(module, shape)) == read
+
+
+def test_a_kernel_meets_other_numbers_each_time():
+    call = micro._AsInNetwork(micro.Ready(nn.ReLU(), [torch.ones(4)]), 1 << 22)
+    assert 4 * len(call._ballast) == 1 << 22
     call.prepare()
     first = call._run.inputs[0]
     call.prepare()

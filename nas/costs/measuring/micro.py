@@ -22,11 +22,14 @@ from nas.costs.target import Target
 from nas.costs.trace import trace
 from nas.costs.trace_keys import traced_layout
 
-EVICTING_BYTES = (1 << 24, 1 << 26)
 EVICTING_TIMES = 4
+EVICTING_BYTES = (1 << 24, 1 << 26)
 """Before each sample on a processor so many times the bytes that the kernel moves are read, within these
-limits: in a network too, whatever else it works on, such as 16 MiB, has passed through the caches since its
-weights were last read."""
+limits: in a network too, the rest of it has passed through the caches since the kernel was last run."""
+WEIGHTS_ALONE = 0.9
+LEAST_BESIDE_WEIGHTS = 1 << 22
+"""The lower limit where weights are such a share of what it moves: the layers of a perceptron are all alike,
+and few of them are a network."""
 CHAIN_SHARE = 0.2
 """The share of the time that chains take."""
 LEAST_SECONDS = 0.02
@@ -141,9 +144,17 @@ def _measured(kernel: MicroKernel, target: Target, device: torch.device, seconds
     if device.type == "cuda":
         found = time_call(_captured(run).replay, clock_for(device), seconds)
     else:
-        call = _AsInNetwork(run, EVICTING_TIMES * traced.bytes_moved)
+        call = _AsInNetwork(run, evicting_bytes(traced))
         found = time_call(call, clock_for(device), seconds, prepare=call.prepare)
     return MeasuredKernel(kernel.name, traced, found.latency_ms, found.spread_ms / found.latency_ms)
+
+
+def evicting_bytes(traced: Trace) -> int:
+    """What is read before each sample of a micro-kernel."""
+    least, most = EVICTING_BYTES
+    if traced.weight_bytes >= WEIGHTS_ALONE * traced.bytes_moved:
+        least = LEAST_BESIDE_WEIGHTS
+    return min(max(EVICTING_TIMES * traced.bytes_moved, least), most)
 
 
 class _AsInNetwork:
@@ -152,8 +163,7 @@ class _AsInNetwork:
 
     def __init__(self, run: Ready, evicting_bytes: int) -> None:
         self._run = run
-        least, most = EVICTING_BYTES
-        self._ballast = _ballast()[: min(max(evicting_bytes, least), most) // 4]
+        self._ballast = _ballast()[: evicting_bytes // 4]
         self._draw = random.Random(0)
 
     def prepare(self) -> None:
