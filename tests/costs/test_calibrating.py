@@ -13,6 +13,7 @@ from torch import nn
 
 from nas.costs import Device, Figure, Target
 from nas.costs.calibration import Calibration
+from nas.costs.measuring import calibrating
 from nas.costs.measuring.calibrating import (
     ALONE,
     CHAINS,
@@ -27,7 +28,7 @@ from nas.costs.measuring.calibrating import (
 )
 from nas.costs.measuring.fit import LEAST_KERNELS, LEAST_LEFT, Sample, fit_corrections, fit_kind
 from nas.costs.measuring.kernels import MicroKernel
-from nas.costs.measuring.micro import MeasuredKernel
+from nas.costs.measuring.micro import MeasuredKernel, Together
 from nas.costs.operators import Operator
 from nas.costs.trace import trace
 from nas.plugins import default_registry
@@ -193,6 +194,19 @@ def test_calibrating_a_target_for_a_moment(model):
     assert len(found.chains) == CHAINS and calibration.low <= 1 <= calibration.high
     assert calibration.conditions["threads"] == "1"
     assert replace(found.target, calibration=None) == board()
+
+
+@pytest.mark.parametrize(("drift", "said"), [(0.1, None), (0.42, "the machine was 42% slower for a while")])
+def test_a_machine_that_drifted_is_named(model, monkeypatch, drift, said):
+    traced = trace(nn.ReLU(), (8,))
+    chain = MeasuredKernel("chain", traced, 0.01, 0.0)
+    monkeypatch.setattr(calibrating, "probe", lambda device, precision: {})
+    monkeypatch.setattr(calibrating, "measure_all", lambda *_: Together([], [chain], drift))
+    monkeypatch.setattr(calibrating, "busy_with", lambda device: None)
+    found = calibrate(board(), model, torch.device("cpu"), seconds=0.0)
+    assert found.busy == said
+    assert found.target.calibration is not None
+    assert found.target.calibration.conditions.get("busy") == said
 
 
 def test_networks_of_a_space_make_it_a_calibration_for_that_space(model):

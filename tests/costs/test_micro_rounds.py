@@ -17,6 +17,7 @@ from nas.costs.measuring.micro import (
     LEAST_BESIDE_WEIGHTS,
     ROUNDS,
     MeasuredKernel,
+    drift,
     evicting_bytes,
     in_rounds,
     measure_all,
@@ -92,9 +93,10 @@ def test_chains_are_measured_among_the_kernels(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(micro, "measure_chain", measured)
     kernels = [MicroKernel(f"kernel {number}", nn.ReLU, ((1, 8),)) for number in range(6)]
     chains = [MicroKernel(f"chain {number}", nn.ReLU, ((1, 8),)) for number in range(2)]
-    alone, in_company = measure_all(kernels, chains, board(), torch.device("cpu"), 5.0)
-    assert [one.name for one in alone] == [kernel.name for kernel in kernels]
-    assert [one.name for one in in_company] == [chain.name for chain in chains]
+    found = measure_all(kernels, chains, board(), torch.device("cpu"), 5.0)
+    assert [one.name for one in found.kernels] == [kernel.name for kernel in kernels]
+    assert [one.name for one in found.chains] == [chain.name for chain in chains]
+    assert found.drift == 0.0
     assert len(order) == 8 * ROUNDS
     assert order[:8] == [
         *("kernel 0", "kernel 1", "chain 0", "kernel 2"),
@@ -132,9 +134,25 @@ def test_a_kernel_meets_other_numbers_each_time():
 
 def test_every_chain_is_measured_where_no_time_is_left():
     chain = MicroKernel("chain", nn.ReLU, ((1, 8),))
-    alone, in_company = measure_all(KERNELS, [chain], board(), torch.device("cpu"), -1.0)
-    assert alone == []
-    assert [one.name for one in in_company] == ["chain"]
+    found = measure_all(KERNELS, [chain], board(), torch.device("cpu"), -1.0)
+    assert found.kernels == []
+    assert [one.name for one in found.chains] == ["chain"]
+    assert found.drift == 0.0
+
+
+@pytest.mark.parametrize(
+    ("rounds", "expected"),
+    [
+        ([[1.0, 1.0, 1.0]] * 5, 0.0),
+        ([[1.0, 1.3, 1.0]] * 4 + [[1.0, 9.0, 1.0]], 0.3),
+        ([[2.0, 1.0, 2.0]] * 3, 1.0),
+        ([[1.0, 2.0]] * 3, 0.0),
+        ([], 0.0),
+    ],
+    ids=["steady", "one disturbed kernel", "one quick round", "no full round", "nothing"],
+)
+def test_drift_is_what_all_kernels_took_longer_in_a_round(rounds, expected):
+    assert drift(rounds) == pytest.approx(expected)
 
 
 def test_new_numbers_lie_as_the_old_ones_did():

@@ -45,6 +45,8 @@ TELLING = 0.02
 """From so many networks on a kind has a factor of its own, if it takes such a share of their time."""
 NETWORK_SECONDS = 0.15
 """How long a network of a space is measured: rather many of them than each closely."""
+DRIFT = 0.15
+"""A calibration says so where a round took so much longer than another."""
 PARTS = 1000
 """Into how many parts the progress of these is told."""
 SHRINKING = 0.3
@@ -86,16 +88,22 @@ def calibrate(
         figures = probe(device, target.precision)
         left = seconds - (time.monotonic() - begin)
         designed, batch = designed_kernels(KERNELS, target.batch_size), target.batch_size
-        kernels, measured = measure_all(designed, list(chains(batch)), target, device, left, on_kernel)
+        together = measure_all(designed, list(chains(batch)), target, device, left, on_kernel)
+        kernels, measured = together.kernels, list(together.chains)
         found = _measured_networks(networks or (), target, device, seconds, on_progress)
         under = conditions(device, clock_for(device).name)
-    busy = busy_with(device)
+    busy = busy_with(device) or _drifted(together.drift)
     tier, rests_on = "T3" if found else "T2", source(len(kernels), len(measured), len(found))
     blank = Calibration(tier, model.name, rests_on, figures=figures)
     blank = replace(blank, conditions={**under, **({"busy": busy} if busy else {})})
     measured += found
     fitted = fitted_calibration(replace(target, calibration=blank), model, kernels, measured)
     return Calibrated(fitted, kernels, measured, busy)
+
+
+def _drifted(drift: float) -> str | None:
+    """What is said of a machine that was slower for a while."""
+    return f"the machine was {drift:.0%} slower for a while" if drift > DRIFT else None
 
 
 def _half(on_progress: Progress) -> Progress:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 
 from nas.costs.measuring.clocks import Run, clock_for
@@ -64,6 +65,16 @@ def measure_kernels(
     return in_rounds(kernels, lambda kernel: _measured(kernel, target, device, share), seconds, on_progress)
 
 
+@dataclass(frozen=True)
+class Together:
+    """Kernels and chains measured among each other, and how much longer all of them took in the slowest round
+    than in the quickest: 0.1 is a tenth."""
+
+    kernels: Sequence[MeasuredKernel]
+    chains: Sequence[MeasuredKernel]
+    drift: float
+
+
 def measure_all(
     kernels: Sequence[MicroKernel],
     chains: Sequence[MicroKernel],
@@ -71,7 +82,7 @@ def measure_all(
     device: torch.device,
     seconds: float,
     on_progress: Callable[[int, int], None] = lambda done, all_of_them: None,
-) -> tuple[list[MeasuredKernel], list[MeasuredKernel]]:
+) -> Together:
     """Measures kernels like `measure_kernels` and chains of other names as whole networks, among each other:
     a host that slows down for a minute slows both, and what lies between them stays. Each chain is measured
     once, whatever time is left."""
@@ -84,13 +95,29 @@ def measure_all(
             return measure_chain(one, target, device, for_chain)
         return _measured(one, target, device, for_kernel)
 
-    found = in_rounds(_among(kernels, chains), measured, seconds, on_progress)
+    rounds = _rounds(_among(kernels, chains), measured, seconds, on_progress)
+    found = [_middle(each) for each in rounds]
     known = {one.name for one in found}
     found += [measured(chain) for chain in chains if chain.name not in known]
-    return (
+    return Together(
         [one for one in found if one.name not in in_company],
         [one for one in found if one.name in in_company],
+        drift([[one.latency_ms for one in each] for each in rounds]),
     )
+
+
+def drift(rounds: Sequence[Sequence[float]]) -> float:
+    """How much longer kernels took in the slowest round than in the quickest, each against its middle one;
+    0 where there are no full rounds. `rounds` are the milliseconds of each kernel.
+
+    >>> round(drift([[1.0, 1.2, 1.0], [2.0, 2.4, 2.0], [3.0, 3.6]]), 3)
+    0.2
+    """
+    full = np.array([each for each in rounds if len(each) == ROUNDS]).reshape(-1, ROUNDS)
+    if not len(full):
+        return 0.0
+    levels = np.median(full / np.median(full, axis=1, keepdims=True), axis=0)
+    return float(levels.max() / levels.min() - 1)
 
 
 def _among(many: Sequence[MicroKernel], few: Sequence[MicroKernel]) -> list[MicroKernel]:
@@ -109,6 +136,16 @@ def in_rounds(
 ) -> list[MeasuredKernel]:
     """The kernels that were measured at least once in ROUNDS rounds or so many seconds, with the middle one
     of the figures of each."""
+    return [_middle(each) for each in _rounds(kernels, measured, seconds, on_progress)]
+
+
+def _rounds(
+    kernels: Sequence[MicroKernel],
+    measured: Callable[[MicroKernel], MeasuredKernel],
+    seconds: float,
+    on_progress: Callable[[int, int], None],
+) -> list[list[MeasuredKernel]]:
+    """What was found for each kernel in each round that there was time for."""
     end = time.monotonic() + seconds
     found: dict[int, list[MeasuredKernel]] = defaultdict(list)
     for done, index in enumerate(index for _ in range(ROUNDS) for index in range(len(kernels))):
@@ -116,7 +153,11 @@ def in_rounds(
             break
         found[index].append(measured(kernels[index]))
         on_progress(done + 1, ROUNDS * len(kernels))
-    return [sorted(each, key=lambda one: one.latency_ms)[(len(each) - 1) // 2] for each in found.values()]
+    return list(found.values())
+
+
+def _middle(found: Sequence[MeasuredKernel]) -> MeasuredKernel:
+    return sorted(found, key=lambda one: one.latency_ms)[(len(found) - 1) // 2]
 
 
 def measure_chain(chain: MicroKernel, target: Target, device: torch.device, seconds: float) -> MeasuredKernel:
