@@ -208,11 +208,11 @@ def _attention(draw: Draw, batch: int) -> MicroKernel:
 
 
 def _recurrent(draw: Draw, batch: int) -> MicroKernel:
-    inner, hidden, length = draw.channels(16, 256), draw.channels(32, 256), draw(8, 64)
-    layer = (nn.LSTM, nn.GRU)[draw.index % 2]
+    inner, hidden, length = draw.channels(24, 320), draw.channels(40, 320), draw(8, 96)
+    layer, layers = (nn.LSTM, nn.GRU)[draw.index % 2], 1 + draw.index // 2 % 2
     return MicroKernel(
-        f"{layer.__name__} {inner} to {hidden}, {length} steps",
-        lambda: layer(inner, hidden, batch_first=True),
+        f"{layer.__name__} {inner} to {hidden}, {layers} layers, {length} steps",
+        lambda: layer(inner, hidden, layers, batch_first=True),
         ((batch, length, inner),),
     )
 
