@@ -155,6 +155,15 @@ def test_drift_is_what_all_kernels_took_longer_in_a_round(rounds, expected):
     assert drift(rounds) == pytest.approx(expected)
 
 
+def test_inputs_larger_than_the_ballast_are_written_anew_as_they_are():
+    """A batch of 64 large pictures is one."""
+    given = torch.ones(EVICTING_BYTES[1] // 4 + 1)
+    call = micro._AsInNetwork(micro.Ready(nn.ReLU(), [given]), 0)
+    call.prepare()
+    assert call._run.inputs[0] is not given
+    assert torch.equal(call._run.inputs[0], given)
+
+
 def test_new_numbers_lie_as_the_old_ones_did():
     given = torch.ones(1, 3, 4, 4).to(memory_format=torch.channels_last)
     call = micro._AsInNetwork(micro.Ready(nn.ReLU(), [given]), 0)

@@ -216,10 +216,13 @@ class _AsInNetwork:
         self._run = replace(self._run, inputs=[self._like(one) for one in self._run.inputs])
 
     def _like(self, given: torch.Tensor) -> torch.Tensor:
-        """Other numbers in a tensor that lies in memory as the given one."""
-        begin = self._draw.randrange(max(1, _ballast().numel() - given.numel()))
-        numbers = _ballast()[begin : begin + given.numel()]
-        return torch.empty_like(given).copy_(numbers.view(given.shape))
+        """Other numbers in a tensor that lies in memory as the given one; nothing remembers those of one
+        larger than the ballast."""
+        beyond = _ballast().numel() - given.numel()
+        if beyond < 0:
+            return given.clone()
+        begin = self._draw.randint(0, beyond)
+        return torch.empty_like(given).copy_(_ballast()[begin : begin + given.numel()].view(given.shape))
 
     def __call__(self) -> Any:
         return self._run()
