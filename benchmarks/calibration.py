@@ -53,11 +53,12 @@ def main() -> None:
         if options.output:
             write_target(target, options.output)
     rounds = [list(_compared(target, options)) for _ in range(ROUNDS)]
-    found = [_ordered(each)[ROUNDS // 2] for each in zip(*rounds, strict=True)]
-    print(_table(found))
-    print(f"\nthe middle one of {ROUNDS} rounds:\n{_summary(found)}")
-    print(f"\nthe quickest one:\n{_summary([_ordered(each)[0] for each in zip(*rounds, strict=True)])}\n")
-    print(_conditions(target))
+    ordered = [_ordered(each) for each in zip(*rounds, strict=True)]
+    middle, quickest = ([each[place] for each in ordered] for place in (ROUNDS // 2, 0))
+    print(_table(middle))
+    print(f"\nThe middle one of {ROUNDS} rounds:\n\n{_summary(middle)}")
+    print(f"\nThe quickest one:\n\n{_summary(quickest)}\n")
+    print(_conditions(target) + "\n")
     print(_unseen_kernels(target, registry.cost_models[options.cost_model]))
 
 
@@ -135,7 +136,7 @@ def _summary(found: list[Comparison]) -> str:
 
     mobile = [one for one in found if one.name.startswith("mobile")]
     modules = [one for one in found if not one.name.startswith("mobile")]
-    return f"`mobile`: {of(mobile)}\nmodules: {of(modules)}\nall: {of(found)}"
+    return f"- `mobile`: {of(mobile)}\n- modules: {of(modules)}\n- all: {of(found)}"
 
 
 def _conditions(target: Target) -> str:

@@ -13,51 +13,41 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 NAS = "from nas.cli.main import main; main()"
 PIP = "import runpy; runpy.run_module('pip', run_name='__main__', alter_sys=True)"
 PYTEST = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 
 _SERVER = """
-import gc, importlib, json, os, signal, sys, time
+import gc, importlib, json, os, signal, sys
 import click, numpy, optuna, pluggy, rich, sklearn.datasets, sqlalchemy.dialects.sqlite
 import torch, torch._dynamo, torch.utils.data
 
-def supervise(order):
-    # Starts the command and tells how it ended; the command itself returns.
-    child = os.fork()
-    if child == 0:
-        return
-    ended, deadline = 0, time.monotonic() + order["timeout"]
-    while not ended and time.monotonic() < deadline:
-        time.sleep(0.002)
-        ended, status = os.waitpid(child, os.WNOHANG)
-    if not ended:
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-    with open(order["ended"], "w") as file:
-        file.write(str(os.waitstatus_to_exitcode(status)))
-    os._exit(0)
-
-def next_command():
-    # Returns in a process of its own for each command.
+def next_order():
+    # Returns in a process of its own for each order, whose parent tells how it ended.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # leaves no zombies
     for line in sys.stdin:
         if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             order = json.loads(line)
-            supervise(order)
-            return order
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            pass
+            child = os.fork()
+            if child == 0:
+                return order
+            _, status = os.waitpid(child, 0)
+            with open(order["ended"] + ".part", "w") as file:
+                file.write(str(os.waitstatus_to_exitcode(status)))
+            os.rename(order["ended"] + ".part", order["ended"])
+            os._exit(0)
     os._exit(0)
 
 gc.freeze()
-order = next_command()
+order = next_order()
+signal.alarm(order["seconds"])
 os.chdir(order["folder"])
 os.environ.clear()
 os.environ.update(order["environment"])
@@ -71,6 +61,7 @@ if threads := os.environ.get("OMP_NUM_THREADS"):
     torch.set_num_threads(int(threads))  # which torch reads when it is imported
 exec(compile(order["code"], "<string>", "exec"), {"__name__": "__main__"})
 """
+_turn = Lock()
 
 
 def run_warm(
@@ -78,31 +69,39 @@ def run_warm(
     folder: Path,
     environment: Mapping[str, str] | None = None,
     code: str = NAS,
-    timeout: float = 280.0,
+    seconds: int = 200,
 ) -> subprocess.CompletedProcess[str]:
-    """What ``python -c CODE WORDS`` does in a folder; killed after so many seconds."""
+    """What ``python -c CODE WORDS`` does in a folder; ended after so many seconds."""
     with tempfile.TemporaryDirectory() as place:
         ended, out, error = (Path(place) / name for name in ("ended", "out", "error"))
-        os.mkfifo(ended)
         written = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         order = {
             "words": list(words),
             "folder": str(folder),
             "environment": dict(os.environ if environment is None else environment),
             "code": code,
-            "timeout": timeout,
+            "seconds": seconds,
             "ended": str(ended),
             "streams": [(os.devnull, os.O_RDONLY), (str(out), written), (str(error), written)],
         }
+        _run(order, ended)
+        returncode = int(ended.read_text())
+        printed = out.read_text(), error.read_text()
+    if returncode == -signal.SIGALRM:
+        raise subprocess.TimeoutExpired(list(words), seconds, *printed)
+    return subprocess.CompletedProcess(list(words), returncode, *printed)
+
+
+def _run(order: Mapping[str, object], ended: Path) -> None:
+    """Sends an order to the server and waits for its end; several may wait at a time."""
+    with _turn:
         server = _server()
         assert server.stdin is not None
         server.stdin.write(json.dumps(order) + "\n")
         server.stdin.flush()
-        returncode = int(ended.read_text())
-        printed = out.read_text(), error.read_text()
-    if returncode == -signal.SIGKILL:
-        raise subprocess.TimeoutExpired(list(words), timeout, *printed)
-    return subprocess.CompletedProcess(list(words), returncode, *printed)
+    while not ended.exists():
+        assert server.poll() is None, "the process that is forked has ended"
+        time.sleep(0.005)
 
 
 @cache

@@ -234,11 +234,13 @@ def test_an_interrupt_leaves_a_study_that_resumes(tmp_path: Path, number: int) -
     assert time.monotonic() - began < 60
     assert "nas resume cut" in error
     shown = run_warm(["show", "cut", "--json"], tmp_path)
+    assert shown.returncode == 0
     finished = [t for t in json.loads(shown.stdout)["trials"] if t["state"] == "finished"]
     total = len(finished) + 1
     resume = ["resume", "cut", "--trials", str(total), "--workers", "1", "--json"]
     assert run_warm(resume, tmp_path).returncode == 0
     shown = run_warm(["show", "cut", "--json"], tmp_path)
+    assert shown.returncode == 0
     trials = [t for t in json.loads(shown.stdout)["trials"] if t["state"] == "finished"]
     assert len(trials) == total
     assert len({t["architecture_hash"] for t in trials}) == total

@@ -26,7 +26,14 @@ from nas.costs.measuring.calibrating import (
     sample_of,
     scaled_to,
 )
-from nas.costs.measuring.fit import LEAST_KERNELS, LEAST_LEFT, Sample, fit_corrections, fit_kind
+from nas.costs.measuring.fit import (
+    LEAST_KERNELS,
+    LEAST_LEFT,
+    TELLING_KERNELS,
+    Sample,
+    fit_corrections,
+    fit_kind,
+)
 from nas.costs.measuring.kernels import MicroKernel
 from nas.costs.measuring.micro import MeasuredKernel, Together
 from nas.costs.operators import Operator
@@ -129,6 +136,16 @@ def test_what_every_kernel_takes_is_told_apart_from_what_grows_with_it(added):
     assert found == pytest.approx(0.6 + added, rel=0.05)
 
 
+def test_few_kernels_do_not_tell_what_is_added():
+    """The same kernels: one fewer than it takes are a factor alone."""
+    times = np.geomspace(0.01, 10.0, TELLING_KERNELS)
+    samples = [
+        Sample(sample(1.0, flops=int(1e6 * time)).operator, time, 0.002, 0.052 + 2 * time) for time in times
+    ]
+    assert fit_kind(samples, math.log(2.0)).added_ms > 0
+    assert fit_kind(samples[1:], math.log(2.0)).added_ms == 0
+
+
 def test_what_is_added_leaves_something_to_the_kernel():
     one = Sample(sample(1.0).operator, 1.0, 0.2, 1.0)
     assert math.exp(one.log_factor(0.3)) == pytest.approx(0.5)
@@ -196,7 +213,7 @@ def test_calibrating_a_target_for_a_moment(model):
     assert replace(found.target, calibration=None) == board()
 
 
-@pytest.mark.parametrize(("drift", "said"), [(0.1, None), (0.42, "the machine was 42% slower for a while")])
+@pytest.mark.parametrize(("drift", "said"), [(0.1, None), (0.42, "the machine was 42 % slower for a while")])
 def test_a_machine_that_drifted_is_named(model, monkeypatch, drift, said):
     traced = trace(nn.ReLU(), (8,))
     chain = MeasuredKernel("chain", traced, 0.01, 0.0)

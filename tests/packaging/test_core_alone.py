@@ -8,6 +8,6 @@ from core_alone import check_room
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("room", ["spaces", "blocks", "training", "search/test_search_public.py"])
+@pytest.mark.parametrize("room", ["spaces", "blocks", "training"])
 def test_the_tests_of_a_room_pass_without_the_families(room: str) -> None:
     check_room(room)

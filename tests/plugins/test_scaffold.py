@@ -94,7 +94,7 @@ def test_it_works_at_once(tmp_path: Path, kind: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(site), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
     def run(code: str, *words: str) -> str:
-        done = run_warm(words, root, environment, code)
+        done = run_warm(words, root, environment, code, seconds=280)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

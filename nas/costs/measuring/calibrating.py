@@ -86,9 +86,10 @@ def calibrate(
     begin = time.monotonic()
     with exclusive(device), pinned(threads):
         figures = probe(device, target.precision)
+        alone = designed_kernels(KERNELS, target.batch_size)
+        in_company = list(chains(target.batch_size))
         left = seconds - (time.monotonic() - begin)
-        designed, batch = designed_kernels(KERNELS, target.batch_size), target.batch_size
-        together = measure_all(designed, list(chains(batch)), target, device, left, on_kernel)
+        together = measure_all(alone, in_company, target, device, left, on_kernel)
         kernels, measured = together.kernels, list(together.chains)
         found = _measured_networks(networks or (), target, device, seconds, on_progress)
         under = conditions(device, clock_for(device).name)
@@ -103,7 +104,7 @@ def calibrate(
 
 def _drifted(drift: float) -> str | None:
     """What is said of a machine that was slower for a while."""
-    return f"the machine was {drift:.0%} slower for a while" if drift > DRIFT else None
+    return f"the machine was {100 * drift:.0f} % slower for a while" if drift > DRIFT else None
 
 
 def _half(on_progress: Progress) -> Progress:

@@ -100,10 +100,17 @@ def _convolution(draw: Draw, batch: int, kernel: int, stride: int = 1, groups: s
         width = draw.channels(8, 48)
         split = max(2, inner // width)
         inner = outer = split * width
-    size = _fitting(size, inner * outer // split * kernel**2 / stride**2, inner)
+    return _convolved(batch, inner, outer, size, kernel, stride, split)
+
+
+def _convolved(
+    batch: int, inner: int, outer: int, size: int, kernel: int, stride: int = 1, groups: int = 1
+) -> MicroKernel:
+    """A convolution of a map of `size` pixels, or of a smaller one where that would be too much work."""
+    size = _fitting(size, inner * outer // groups * kernel**2 / stride**2, inner)
     return MicroKernel(
-        f"convolution {kernel}x{kernel}, {inner} to {outer} in {split} groups, {size}x{size} by {stride}",
-        lambda: nn.Conv2d(inner, outer, kernel, stride, kernel // 2, groups=split),
+        f"convolution {kernel}x{kernel}, {inner} to {outer} in {groups} groups, {size}x{size} by {stride}",
+        lambda: nn.Conv2d(inner, outer, kernel, stride, kernel // 2, groups=groups),
         ((batch, inner, size, size),),
     )
 
@@ -119,35 +126,21 @@ def _map(draw: Draw) -> tuple[int, int]:
 
 
 def _expansion(draw: Draw, batch: int) -> MicroKernel:
+    """Few channels to several times as many, on the large maps at the beginning of a network."""
     inner, size, times = draw.channels(8, 48), min(112, draw(48, 150)), draw(2, 7)
-    outer = inner * times
-    return MicroKernel(
-        f"expansion 1x1, {inner} to {outer}, {size}x{size}",
-        lambda: nn.Conv2d(inner, outer, 1),
-        ((batch, inner, size, size),),
-    )
+    return _convolved(batch, inner, inner * times, size, 1)
 
 
-def _wide_depthwise(draw: Draw, batch: int) -> MicroKernel:
+def _depthwise_behind_expansion(draw: Draw, batch: int) -> MicroKernel:
+    """What follows an expansion: as large a map of several times the channels."""
     channels, size = draw.channels(32, 144), min(112, draw(48, 150))
-    kernel, stride = (3, 5)[draw.index % 2], draw(1, 3)
-    size = _fitting(size, 1, channels)
-    return MicroKernel(
-        f"depthwise {kernel}x{kernel}, {channels}, {size}x{size} by {stride}",
-        lambda: nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels),
-        ((batch, channels, size, size),),
-    )
+    return _convolved(batch, channels, channels, size, (3, 5)[draw.index % 2], draw(1, 3), channels)
 
 
 def _last_stage(draw: Draw, batch: int) -> MicroKernel:
+    """Weights of megabytes on the small maps at the end of a network."""
     inner, times, size = draw.channels(96, 256), draw(1, 5), draw(6, 16)
-    outer = inner * times
-    size = _fitting(size, inner * outer * 9, inner)
-    return MicroKernel(
-        f"convolution 3x3 of a last stage, {inner} to {outer}, {size}x{size}",
-        lambda: nn.Conv2d(inner, outer, 3, 1, 1),
-        ((batch, inner, size, size),),
-    )
+    return _convolved(batch, inner, inner * times, size, 3)
 
 
 def _fitting(size: int, work: float, channels: int) -> int:
@@ -231,18 +224,20 @@ def _picture(draw: Draw, batch: int) -> Shape:
 def _layer_norm(draw: Draw, batch: int) -> MicroKernel:
     width, shape = _tokens(draw, batch)
     if draw.index % 3 == 1:  # of the channels of a picture
-        width, rows = max(8, width // 16), shape[1] * 8
+        width, rows = 8 * max(1, width // 128), shape[1] * 8
         shape = (batch, min(rows, LARGEST_ELEMENTS // width), width)
     return MicroKernel(f"layer norm of {shape}", lambda: nn.LayerNorm(width), (shape,))
 
 
 def _heads(draw: Draw, batch: int) -> MicroKernel:
+    """Tokens head by head, as attention takes them."""
     width, shape = _tokens(draw, batch)
-    return MicroKernel(
-        f"heads of {shape}",
-        lambda: Apply(lambda x: x.unflatten(-1, (width // 8, 8)).transpose(1, 2).contiguous()),
-        (shape,),
-    )
+    depth = 32 if width % 32 == 0 else 8
+
+    def heads(x: Tensor) -> Any:
+        return x.unflatten(-1, (-1, depth)).transpose(1, 2).contiguous()
+
+    return MicroKernel(f"heads of {depth}, {shape}", lambda: Apply(heads), (shape,))
 
 
 def _channel_norm(draw: Draw, batch: int) -> MicroKernel:
@@ -360,7 +355,7 @@ FAMILIES: tuple[tuple[int, Family], ...] = (
     (10, _like(3, 1, "each")),
     (5, _like(3, 2, "each")),
     (6, _like(5, 1, "each")),
-    (5, _wide_depthwise),
+    (5, _depthwise_behind_expansion),
     (3, _like(5, 2, "each")),
     (5, _like(7, 1, "each")),
     (6, _like(3, 1, "some")),

@@ -216,8 +216,8 @@ class _AsInNetwork:
         self._run = replace(self._run, inputs=[self._like(one) for one in self._run.inputs])
 
     def _like(self, given: torch.Tensor) -> torch.Tensor:
-        """Other numbers in a tensor that lies in memory as the given one; nothing remembers those of one
-        larger than the ballast."""
+        """Other numbers in a tensor that lies in memory as the given one; the same where there are more than
+        in the ballast, which nothing learns by heart."""
         beyond = _ballast().numel() - given.numel()
         if beyond < 0:
             return given.clone()

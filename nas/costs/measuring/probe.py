@@ -26,7 +26,7 @@ SOURCE = "measured by nas calibrate: "
 
 
 def probe(device: torch.device, precision: str) -> Mapping[str, Figure]:
-    """The figures of a device by a few measurements of a second: those that its datasheet may miss."""
+    """The figures of a device by a few short measurements: those that its datasheet may miss."""
     rounds = [(_peak(device, precision), _bandwidth(device), _operator_us(device)) for _ in range(ROUNDS)]
     peaks, bandwidths, operators = zip(*rounds, strict=True)
     found = {
