@@ -153,7 +153,7 @@ class ClassTimes:
             times = streams_ms(part.work, self._speed, constants)
         else:
             times = adapted_ms(part.work, part.tilings, self._speed, constants)
-        weights = (times + self._speed.launch) * part.count
+        weights = (times + self._speed.step) * part.count
         return np.bincount(part.owner, weights, len(self._networks.milliseconds))
 
 

@@ -34,8 +34,8 @@ class Kernels:
     """Measured products of one device: what they are, what they took in milliseconds, and the device.
 
     `overhead` is what the host takes to dispatch each, None where only the launch of the device comes on top;
-    `hidden` that it does so while the device computes (`launched_ms`). `tiles` are
-    those of 3×3 convolutions on vector units (`nas_hardware.winograd`).
+    `hidden` that it does so while the device computes (`launched_ms`). `tiles` are those of convolutions on
+    vector units (`nas_hardware.winograd`), None of other products.
     """
 
     device: str

@@ -117,8 +117,15 @@ def fp32_products(folder: Path, device: str, kernel: str) -> Kernels:
             tiles.append(_tiles(row) if kernel == "conv" else (0, 0))
     products = Products(*np.array(shapes, dtype=float).T)
     small, large = np.array(tiles, dtype=float).T
-    speed, hidden = fp32_speed(target), kernel != "conv"
-    return Kernels(device, products, np.array(latency), speed, tiles=(small, large), hidden=hidden)
+    is_conv = kernel == "conv"
+    return Kernels(
+        device,
+        products,
+        np.array(latency),
+        fp32_speed(target),
+        tiles=(small, large) if is_conv else None,
+        hidden=not is_conv,
+    )
 
 
 def _tiles(row: Mapping[str, str]) -> tuple[int, int]:

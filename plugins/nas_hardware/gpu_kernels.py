@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas_hardware.gpu_products import ProductConstants, Products, products_ms
+from nas_hardware.gpu_products import ProductConstants, Products, convolution_tilings, products_ms
 from nas_hardware.winograd import VectorConstants, convolutions_ms
 from nas_hardware.work import CLASSES, CONVOLUTION_CLASSES
 
@@ -43,6 +43,7 @@ SHARPNESS = 4
 """How sharply the slowest resource decides: the power of the mean over resources."""
 SINGLE = 4
 """Bytes of a number in single precision."""
+ON_TENSOR_CORES = convolution_tilings(True)
 LEAST_ALIGNED = 16
 """Sizes of a product that are smaller are not a matter of alignment."""
 SIBLINGS: Mapping[str, str] = {"sm100": "sm90", "sm120": "sm89"}
@@ -114,15 +115,22 @@ def tilings_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
     if speed.tensor and speed.width < SINGLE:
         on_vector |= (work["width"] == SINGLE) & work.is_of("gemm", "gemm_batch", "bmm", "sdpa")
     vector_speed = replace(speed, matrix=speed.vector, width=SINGLE) if speed.tensor else speed
+    tensor = constants.tensor_of(speed.generation)
+    images = work.is_of(*CONVOLUTION_CLASSES)
     found = np.zeros(len(work))
-    if on_vector.any():
-        some = work.chosen(on_vector)
-        tiles = some["tiles_2"], some["tiles_4"]
-        found[on_vector] = convolutions_ms(_products(some), tiles, vector_speed, constants.vector)
-    if not on_vector.all():
-        tensor = constants.tensor_of(speed.generation)
-        found[~on_vector] = products_ms(_products(work.chosen(~on_vector)), speed, tensor)
+    for chosen, find in (
+        (on_vector & images, lambda some: _convolved_ms(some, vector_speed, constants.vector)),
+        (on_vector & ~images, lambda some: products_ms(_products(some), vector_speed, constants.vector)),
+        (~on_vector & images, lambda some: products_ms(_products(some), speed, tensor, ON_TENSOR_CORES)),
+        (~on_vector & ~images, lambda some: products_ms(_products(some), speed, tensor)),
+    ):
+        if chosen.any():
+            found[chosen] = find(work.chosen(chosen))
     return found
+
+
+def _convolved_ms(work: Work, speed: GpuSpeed, constants: VectorConstants) -> Column:
+    return convolutions_ms(_products(work), (work["tiles_2"], work["tiles_4"]), speed, constants)
 
 
 def _products(work: Work) -> Products:

@@ -10,7 +10,9 @@ one for vector units, everything follows from the datasheet, on a GPU never meas
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,11 +33,20 @@ TILES = (
     (64, 64),
     (128, 32),
     (32, 128),
+    (64, 32),
+    (32, 64),
     (32, 32),
     (16, 64),
 )
 SPLITS = (1, 4, 16)
 """Into how many parts the inner size is cut."""
+Tiling = tuple[int, int, int]
+"""Height and width of a tile, and into how many parts the inner size is cut."""
+TILINGS: tuple[Tiling, ...] = tuple((*tile, split) for tile in TILES for split in SPLITS)
+LEAST_CONVOLUTION_TILE = {True: 64 * 64, False: 64 * 32}
+"""The outputs of the smallest tile of a convolution, on units of tensor cores (True) and on vector units:
+rounded by hand on convolutional networks at batch 1, on an A100 in half and a V100 in single precision
+(`nas_hardware.assumptions.STEP_US` names them)."""
 SHARPNESS = 4
 """How sharply the slowest resource decides: the power of the mean over resources."""
 
@@ -74,13 +85,28 @@ class Products:
     moved: Column
 
 
-def products_ms(products: Products, speed: GpuSpeed, constants: ProductConstants) -> Column:
-    """The milliseconds of each product, of shape (n,), without its launch."""
+@cache
+def convolution_tilings(tensor: bool) -> tuple[Tiling, ...]:
+    """The tilings that convolutions have on tensor cores or on vector units.
+
+    Their kernels are written for large tiles and go through the whole inner size: at batch 1, where a map is
+    a few tiles, most of a large GPU waits for them.
+    """
+    least = LEAST_CONVOLUTION_TILE[tensor]
+    return tuple((height, width, 1) for height, width in TILES if height * width >= least)
+
+
+def products_ms(
+    products: Products,
+    speed: GpuSpeed,
+    constants: ProductConstants,
+    tilings: Sequence[Tiling] = TILINGS,
+) -> Column:
+    """The milliseconds of each product, of shape (n,), without its launch, by the best of some tilings."""
     memory = _memory_ms(products, speed, constants)
     best = np.full(products.rows.shape, np.inf)
-    for tile in TILES:
-        for split in SPLITS:
-            best = np.minimum(best, _tiling_ms(products, speed, constants, memory, tile, split))
+    for tiling in tilings:
+        best = np.minimum(best, _tiling_ms(products, speed, constants, memory, tiling))
     return best
 
 
@@ -89,10 +115,9 @@ def _tiling_ms(
     speed: GpuSpeed,
     constants: ProductConstants,
     memory: Column,
-    tile: tuple[int, int],
-    split: int,
+    tiling: Tiling,
 ) -> Column:
-    height, width = tile
+    height, width, split = tiling
     blocks = np.ceil(products.rows / height) * np.ceil(products.columns / width) * products.batch * split
     inner = np.ceil(products.inner / split)
     steps = np.ceil(inner / 32)

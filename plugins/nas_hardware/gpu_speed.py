@@ -37,7 +37,7 @@ correction, rank networks better without it (FBNet on 1080 Ti and Titan Xp)."""
 @dataclass(frozen=True)
 class GpuSpeed:
     """Peaks in operations per millisecond, bandwidth in bytes per millisecond, clock in cycles per
-    millisecond, cache in bytes, launch in milliseconds.
+    millisecond, cache in bytes, launch in milliseconds; `step` is that of a kernel in a network.
 
     `generation` is what NVIDIA calls the compute capability (``sm80``), empty where it is not known.
     `sustained` is the share of the peaks that the power limit leaves; `tensor` says that matrix products run
@@ -51,6 +51,7 @@ class GpuSpeed:
     units: float
     clock: float
     launch: float
+    step: float
     sustained: float
     tensor: bool
     width: int
@@ -64,6 +65,7 @@ def gpu_speed(target: Target) -> GpuSpeed:
     vector = figures.get("fp32_tflops", peak / 1e9 * assumptions.VECTOR_SHARE) * 1e9
     boost = figures.get("clock_mhz", assumptions.GPU_CLOCK_MHZ)
     base = figures.get("base_clock_mhz", boost * assumptions.BASE_CLOCK_SHARE)
+    launch = figures.get("launch_floor_us", assumptions.LAUNCH_FLOOR_US)
     tensor = target.precision in TENSOR_PRECISIONS and _has_tensor_units(figures, vector / 1e9)
     return GpuSpeed(
         matrix=peak,
@@ -72,12 +74,21 @@ def gpu_speed(target: Target) -> GpuSpeed:
         cache=figures.get("cache_mb", assumptions.GPU_CACHE_MB) * 1e6,
         units=figures.get("units", assumptions.GPU_UNITS),
         clock=boost * 1e3,
-        launch=figures.get("launch_floor_us", assumptions.LAUNCH_FLOOR_US) / 1e3,
+        launch=launch / 1e3,
+        step=_step_us(target, launch) / 1e3,
         sustained=_sustained(target.device.device_class, base / boost, 0.0 if tensor else _power(figures)),
         tensor=tensor,
         width={"fp32": 4, "tf32": 4, "int8": 1}.get(target.precision, 2),
         generation=_generation(target.device.architecture),
     )
+
+
+def _step_us(target: Target, launch: float) -> float:
+    """From one kernel of a network to the next; on a GPU that was measured its launch, since networks that
+    were measured with it tell the rest."""
+    calibration = target.calibration
+    measured = calibration is not None and "launch_floor_us" in calibration.figures
+    return launch if measured else max(launch, assumptions.STEP_US)
 
 
 def _generation(architecture: str) -> str:

@@ -49,17 +49,18 @@ def kernels_of(steps: Sequence[Step], target: Target) -> Kernels:
     operators = [step.operator for step in steps]
     moved = np.array([step.bytes_moved for step in steps], dtype=np.float64)
     launch = _figure(target, "launch_floor_us", assumptions.LAUNCH_FLOOR_US) / 1e3
-    whole = _runs_whole(target)
-    launched = np.array([launch if step.is_kernel else 0.0 for step in steps])
-    if whole or (on_cpu(target) and target.runtime == "eager"):  # dispatch is all that begins a kernel there
-        launched[:] = 0.0
+    whole, each = _runs_whole(target), launch
     if target.device.device_class in GPU_CLASSES:
+        speed = gpu_speed(target)
         work = work_of(operators, moved.tolist(), eager=target.runtime == "eager")
-        busy = kernels_ms(work, gpu_speed(target), fitted_constants())
+        busy, each = kernels_ms(work, speed, fitted_constants()), speed.step
     elif on_cpu(target):
         busy = cpu_kernel_ms(operators, speed_of(target), moved, target.runtime)
     else:
         busy = _assumed_ms(operators, moved, target)
+    launched = np.array([each if step.is_kernel else 0.0 for step in steps])
+    if whole or (on_cpu(target) and target.runtime == "eager"):  # dispatch is all that begins a kernel there
+        launched[:] = 0.0
     return Kernels(busy, launched, _computes(operators, moved, target), launch if whole else 0.0)
 
 

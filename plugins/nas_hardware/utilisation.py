@@ -43,7 +43,7 @@ def predict(trace: Trace, target: Target) -> Cost:
         launch = launch + calibration.added_ms(trace.operators) * [step.is_kernel for step in steps]
     launched = launch + busy
     latencies = combined_ms(dispatch_ms(trace.operators, target), launched, target)
-    low, high = intervals.bounds(trace.operators, latencies, launched, target, calibration)
+    low, high = intervals.bounds(trace.operators, latencies, launched, launch, target, calibration)
     rows = zip(latencies.tolist(), busy.tolist(), kernels.computes.tolist(), strict=True)
     return assembled(
         trace,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas_hardware.gpu_products import ProductConstants, Products, products_ms
+from nas_hardware.gpu_products import ProductConstants, Products, convolution_tilings, products_ms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TAPS = 9
 SMALL, LARGE = 16, 36
 """Multiplications of a tile of 2 × 2 and of 4 × 4 outputs."""
+TILINGS = convolution_tilings(False)
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,12 @@ class VectorConstants(ProductConstants):
 def convolutions_ms(
     direct: Products, tiles: tuple[Column, Column], speed: GpuSpeed, constants: VectorConstants
 ) -> Column:
-    """The milliseconds of 3×3 convolutions, of shape (n,), without launch: the quickest of the three ways.
+    """The milliseconds of convolutions, of shape (n,), without launch: the quickest of the three ways.
 
     `direct` are the products of the plain way, `tiles` how many of 2 × 2 and of 4 × 4 outputs there are, 0
     where a convolution cannot be computed so.
     """
-    quickest = products_ms(direct, speed, constants)
+    quickest = products_ms(direct, speed, constants, TILINGS)
     for find, count in ((_in_registers_ms, tiles[0]), (_in_memory_ms, tiles[1])):
         some = count > 0
         if some.any():
@@ -61,7 +62,7 @@ def convolutions_ms(
 def _in_registers_ms(tiles: Products, speed: GpuSpeed, constants: VectorConstants) -> Column:
     inner = SMALL * tiles.inner / TAPS
     products = Products(tiles.batch, tiles.rows, tiles.columns, inner, tiles.moved)
-    return products_ms(products, speed, constants) * constants.in_registers
+    return products_ms(products, speed, constants, TILINGS) * constants.in_registers
 
 
 def _in_memory_ms(tiles: Products, speed: GpuSpeed, constants: VectorConstants) -> Column:
@@ -70,4 +71,6 @@ def _in_memory_ms(tiles: Products, speed: GpuSpeed, constants: VectorConstants) 
     transformed = speed.width * LARGE * (read + channels * tiles.columns + written)
     products = Products(np.full_like(channels, LARGE), tiles.rows, tiles.columns, channels, transformed)
     transforms = (tiles.moved + transformed) / (speed.bandwidth * constants.transform_share)
-    return products_ms(products, speed, constants) * constants.in_memory + transforms + 2 * speed.launch
+    return (
+        products_ms(products, speed, constants, TILINGS) * constants.in_memory + transforms + 2 * speed.launch
+    )

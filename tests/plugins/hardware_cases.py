@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from nas.costs import Device, Figure, Operator, Target, Trace
+from nas_hardware.assumptions import STEP_US
 from nas_hardware.gpu_kernels import FITTED, GpuConstants, read_constants
 from nas_hardware.gpu_speed import GpuSpeed
 
@@ -44,6 +45,10 @@ FIGURES = {
 """100 Tflop/s in half precision, 10 in fp32, 1 TB/s, 100 multiprocessors at 1 GHz that hold their clock."""
 
 
+STEP = STEP_US / 1e3
+"""Milliseconds from one kernel of a network to the next: the launch floor of that device is less."""
+
+
 def device(
     runtime: str = "compiled",
     device_class: str = "dc-gpu",
@@ -69,6 +74,7 @@ def speed(**changes: Any) -> GpuSpeed:
         "units": 100.0,
         "clock": 1e6,
         "launch": 0.002,
+        "step": STEP,
         "sustained": 1.0,
         "tensor": True,
         "width": 2,

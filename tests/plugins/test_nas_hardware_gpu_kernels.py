@@ -23,7 +23,7 @@ from nas_hardware.gpu_kernels import (
     fitted_constants,
     kernels_ms,
 )
-from nas_hardware.gpu_products import Products, products_ms
+from nas_hardware.gpu_products import Products, convolution_tilings, products_ms
 from nas_hardware.work import CLASSES, work_of
 
 
@@ -126,6 +126,14 @@ def test_products_take_the_constants_of_their_units(tensor, name):
     assert of(one, on=speed(tensor=True)) != of(one, on=speed(tensor=False))
 
 
+def convolved(one, on=None):
+    """The milliseconds of a product by the tilings that convolutions have."""
+    on = on or speed()
+    names = ("batch", "rows", "columns", "inner")
+    columns = [np.array([float(n)]) for n in (*(one.dim(name) for name in names), one.bytes_moved)]
+    return products_ms(Products(*columns), on, constants().tensor, convolution_tilings(True))
+
+
 def convolution(module: nn.Module, *shape: int, layout: str = "nchw") -> Operator:
     return trace(module, shape, 8, "fp16", layout).operators[0]
 
@@ -135,8 +143,8 @@ def test_a_convolution_takes_what_its_product_takes_and_the_reordering_of_its_im
     innermost = convolution(nn.Conv2d(64, 128, 3, padding=1, bias=False), 64, 14, 14, layout="nhwc")
     same = replace(product(8 * 196, 128, 64 * 9), bytes_read=planar.bytes_read)
     assert same.bytes_moved == planar.bytes_moved
-    assert of(innermost) == pytest.approx(of(same))
-    assert of(planar) == pytest.approx(of(same) + 2.0 * planar.bytes_moved / 1e9)
+    assert of(innermost) == pytest.approx(convolved(same))
+    assert of(planar) == pytest.approx(convolved(same) + 2.0 * planar.bytes_moved / 1e9)
 
 
 def test_positions_of_planar_images_are_multiplied_image_by_image():
@@ -144,8 +152,21 @@ def test_positions_of_planar_images_are_multiplied_image_by_image():
     batched = replace(product(196, 128, 64, batch=8, kind="bmm"), bytes_read=planar.bytes_read)
     innermost = convolution(nn.Conv2d(64, 128, 1, bias=False), 64, 14, 14, layout="nhwc")
     together = replace(product(8 * 196, 128, 64), bytes_read=innermost.bytes_read)
-    assert of(planar) == pytest.approx(of(batched))
-    assert of(innermost) == pytest.approx(of(together))
+    assert of(planar) == pytest.approx(convolved(batched))
+    assert of(innermost) == pytest.approx(convolved(together))
+
+
+@pytest.mark.parametrize("tensor", [True, False])
+def test_a_convolution_of_few_tiles_waits_for_them_where_a_product_is_cut(tensor):
+    """7 × 7 positions of one image: a product of these sizes is spread over the device."""
+    on = speed(tensor=tensor, width=2 if tensor else 4)
+    alone, many = (
+        trace(nn.Conv2d(512, 512, 1, bias=False), (512, 7, 7), batch, "fp16", "nhwc").operators[0]
+        for batch in (1, 512)
+    )
+    for one, is_slower in ((alone, True), (many, False)):
+        same = replace(product(one.dim("batch") * 49, 512, 512), bytes_read=one.bytes_read)
+        assert (of(one, on=on)[0] > 1.2 * of(same, on=on)[0]) == is_slower
 
 
 @pytest.mark.parametrize(("extent", "factor"), [(14, 1.0), (16, 1.0), (7, 1.3), (9, 1.3)])

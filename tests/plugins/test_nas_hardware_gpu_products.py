@@ -9,17 +9,26 @@ import numpy as np
 import pytest
 from hardware_cases import constants, speed
 
-from nas_hardware.gpu_products import SHARPNESS, TILES, Products, products_ms
+from nas_hardware.gpu_products import (
+    LEAST_CONVOLUTION_TILE,
+    SHARPNESS,
+    TILES,
+    TILINGS,
+    Products,
+    convolution_tilings,
+    products_ms,
+)
 
 TENSOR = constants().tensor
 
 
-def taken(rows=1, columns=1, inner=1, batch=1, moved=0.0, on=None, by=TENSOR):
+def taken(rows=1, columns=1, inner=1, batch=1, moved=0.0, on=None, by=TENSOR, tilings=None):
     """The milliseconds of products; without traffic to memory where `moved` is not given."""
     sizes = np.broadcast_arrays(
         *(np.asarray(n, dtype=np.float64) for n in (batch, rows, columns, inner, moved))
     )
-    return products_ms(Products(*(np.atleast_1d(size) for size in sizes)), on or speed(), by)
+    products = Products(*(np.atleast_1d(size) for size in sizes))
+    return products_ms(products, on or speed(), by, TILINGS if tilings is None else tilings)
 
 
 def traffic(batch, rows, columns, inner):
@@ -206,3 +215,30 @@ def test_no_products_take_no_time():
 def test_tiles_are_multiples_of_what_units_multiply():
     assert all(height % 16 == width % 16 == 0 for height, width in TILES)
     assert len(set(TILES)) == len(TILES)
+
+
+@pytest.mark.parametrize("tensor", [True, False])
+def test_convolutions_have_the_larger_tiles_and_go_through_the_whole_inner_size(tensor):
+    found = convolution_tilings(tensor)
+    assert set(found) < set(TILINGS)
+    assert {split for _, _, split in found} == {1}
+    assert min(height * width for height, width, _ in found) == LEAST_CONVOLUTION_TILE[tensor]
+    assert {(height, width) for height, width, _ in found} < set(TILES)
+
+
+def test_fewer_tilings_are_never_quicker(drawn):
+    batch, rows, columns, inner = drawn
+    few, all_of_them = (
+        taken(rows, columns, inner, batch, traffic(*drawn), tilings=tilings)
+        for tilings in (convolution_tilings(True), TILINGS)
+    )
+    assert (few >= all_of_them).all()
+    assert (few > all_of_them).any()
+
+
+def test_one_tiling_is_itself():
+    """4 × 2 tiles of 64 × 64 on 100 multiprocessors: one wave, bound by the arithmetic of one of them."""
+    (found,) = taken(256, 128, 3200, tilings=[(64, 64, 1)])
+    share = TENSOR.compute_share * 0.5**TENSOR.tile_loss
+    alone = 2 * 64 * 64 * 3200 / (1e9 * share)
+    assert found - TENSOR.begin_cycles / 1e6 == pytest.approx(alone, rel=0.1)

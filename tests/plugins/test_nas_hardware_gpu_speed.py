@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from itertools import pairwise
 
 import pytest
-from hardware_cases import device
+from hardware_cases import STEP, device
 
 from nas.costs import resolve_target
 from nas.costs.calibration import Calibration
@@ -23,7 +23,18 @@ def test_figures_in_their_units():
     assert found.vector == 10e9
     assert found.bandwidth == 1e9
     assert found.cache == 10e6
-    assert (found.units, found.clock, found.launch) == (100, 1e6, 0.002)
+    assert (found.units, found.clock, found.launch, found.step) == (100, 1e6, 0.002, STEP)
+
+
+@pytest.mark.parametrize(("floor", "step"), [(0.5, STEP), (2.0, STEP), (10.0, 0.01)])
+def test_the_next_kernel_of_a_network_comes_no_sooner_than_a_step(floor, step):
+    assert gpu_speed(device(launch_floor_us=floor)).step == pytest.approx(step)
+
+
+def test_on_a_gpu_that_was_measured_it_comes_after_the_launch():
+    measured = Calibration("T2", "utilisation", "x", figures={"launch_floor_us": Figure(1.5, "measured")})
+    assert gpu_speed(device(calibration=measured)).step == pytest.approx(0.0015)
+    assert gpu_speed(device(calibration=replace(measured, figures={}))).step == STEP
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from nas_hardware import assumptions
 from nas_hardware.intervals import (
     CPU,
     DISPATCH,
+    GROUPED,
+    LAUNCH,
     MEASURED_KINDS,
     MEASURED_PROFILES,
     NVIDIA,
@@ -28,10 +30,11 @@ CALIBRATION = Calibration("T2", "utilisation", "test", low=0.9, high=1.1)
 UNKNOWN = (assumptions.UNKNOWN_LOW_FACTOR, assumptions.UNKNOWN_HIGH_FACTOR)
 
 
-def of(*operators, on=None, times=None, kernels=None, calibration=None):
+def of(*operators, on=None, times=None, kernels=None, launches=None, calibration=None):
     times = np.ones(len(operators)) if times is None else np.array(times, dtype=float)
     kernels = times if kernels is None else np.array(kernels, dtype=float)
-    return bounds(operators, times, kernels, on or device(), calibration)
+    launches = np.zeros(len(operators)) if launches is None else np.array(launches, dtype=float)
+    return bounds(operators, times, kernels, launches, on or device(), calibration)
 
 
 def widened(*factors):
@@ -91,6 +94,31 @@ def test_time_that_the_host_spends_has_bounds_of_its_own():
     )
 
 
+def test_launches_have_bounds_of_their_own():
+    (low, high), work = of(operator("conv"), times=[3.0], launches=[1.0]), np.array(NVIDIA)
+    assert (low, high) == pytest.approx(tuple(2 * work + LAUNCH))
+    assert LAUNCH[0] <= NVIDIA[0]
+    assert LAUNCH[1] >= NVIDIA[1]
+
+
+def test_a_launch_that_dispatch_hides_widens_nothing():
+    eager, parts = device("eager"), {"times": [2.0], "kernels": [1.0]}
+    assert of(operator("conv"), on=eager, launches=[0.5], **parts) == of(operator("conv"), on=eager, **parts)
+
+
+@pytest.mark.parametrize("on", [device(device_class="x86-cpu", vendor="Intel"), None])
+def test_neither_processors_nor_measured_devices_tell_launches_apart(on):
+    calibration = None if on else CALIBRATION
+    expected = of(operator("conv"), on=on, calibration=calibration)
+    assert of(operator("conv"), on=on, launches=[0.5], calibration=calibration) == expected
+
+
+def test_grouped_convolutions_are_less_sure_in_one_runtime():
+    for runtime, factors in (("tensorrt", widened(NVIDIA, GROUPED)), ("compiled", NVIDIA), ("eager", NVIDIA)):
+        assert of(operator("conv_grouped"), on=device(runtime)) == pytest.approx(factors)
+        assert of(operator("conv"), on=device(runtime)) == pytest.approx(NVIDIA)
+
+
 def test_a_calibration_sets_the_bounds_of_what_rules_describe():
     for part in (operator("conv"), operator("fft")):
         assert of(part, calibration=CALIBRATION) == pytest.approx((0.9, 1.1))
@@ -116,7 +144,9 @@ def test_no_operators_have_no_bounds():
     assert of() == (0.0, 0.0)
 
 
-@pytest.mark.parametrize("factors", [NVIDIA, CPU, OTHER_DEVICE, OTHER_KIND, DISPATCH, START, UNKNOWN])
+@pytest.mark.parametrize(
+    "factors", [NVIDIA, CPU, OTHER_DEVICE, OTHER_KIND, DISPATCH, GROUPED, LAUNCH, START, UNKNOWN]
+)
 def test_every_interval_holds_the_estimate(factors):
     low, high = factors
     assert 0 < low < 1 < high

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hardware_cases import device, operator, product
+from hardware_cases import STEP, device, operator, product
 
 from nas.costs.operators import Operator
 from nas.costs.speed import speed_of
@@ -105,7 +105,7 @@ def test_a_device_without_an_fp32_peak_has_an_assumed_vector_peak():
 def test_each_kernel_is_launched_and_what_is_fused_is_not(runtime):
     steps = executed(CHAIN, runtime)
     found = kernels_of(steps, device(runtime))
-    assert found.launch_ms.tolist() == [0.002 if step.is_kernel else 0 for step in steps]
+    assert found.launch_ms.tolist() == [STEP if step.is_kernel else 0 for step in steps]
     assert found.start_ms == 0
 
 
@@ -122,8 +122,18 @@ def test_dispatch_is_all_that_begins_an_eager_operator_of_a_processor():
 
 
 def test_a_launch_floor_that_no_file_gives_is_assumed():
-    found = of(operator("copy"), on=device(launch_floor_us=0))
+    found = of(operator("copy"), on=device(device_class="tpu", launch_floor_us=0))
     assert found.launch_ms == pytest.approx([assumptions.LAUNCH_FLOOR_US / 1e3])
+
+
+@pytest.mark.parametrize(("floor", "step"), [(0, STEP), (2.0, STEP), (30.0, 0.03)])
+def test_kernels_of_gpus_are_a_step_apart(floor, step):
+    assert of(operator("copy"), on=device(launch_floor_us=floor)).launch_ms == pytest.approx([step])
+
+
+def test_a_whole_graph_has_no_steps():
+    found = of(*CHAIN, on=device("whole-model", launch_floor_us=2.0))
+    assert (found.launch_ms.tolist(), found.start_ms) == ([0, 0, 0], 0.002)
 
 
 def test_arithmetic_or_memory_bounds_a_kernel():

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hardware_cases import Function, device, operator, product, traced
+from hardware_cases import STEP, Function, device, operator, product, traced
 from torch import nn
 
 from nas.costs import CostTable, estimate, estimate_architecture, resolve_target
@@ -79,7 +79,7 @@ def of_network(target: Target, batch: int = 1, size: int = 56) -> Cost:
 def test_a_kernel_takes_its_launch_and_its_work():
     cost = price(STREAM)
     kernels = kernels_of(executed([STREAM], "compiled"), device())
-    assert cost.latency_ms == pytest.approx(0.002 + float(kernels.busy_ms[0]))
+    assert cost.latency_ms == pytest.approx(STEP + float(kernels.busy_ms[0]))
     assert cost.operators[0].latency_ms == cost.latency_ms
     assert (cost.tier, cost.kind, cost.model) == ("T0", "predicted", VERSION)
 
@@ -160,9 +160,8 @@ def test_compiled_is_never_slower_than_eager(batch):
 def test_compiled_launches_less():
     steps = executed(BLOCK, "compiled")
     assert sum(step.is_kernel for step in steps) < len(BLOCK)
-    free = device(launch_floor_us=1e-9)
-    launches = price(*BLOCK).latency_ms - price(*BLOCK, on=free).latency_ms
-    assert launches == pytest.approx(0.002 * sum(step.is_kernel for step in steps))
+    slow, slower = (price(*BLOCK, on=device(launch_floor_us=floor)).latency_ms for floor in (10, 15))
+    assert slower - slow == pytest.approx(0.005 * sum(step.is_kernel for step in steps))
 
 
 @pytest.mark.parametrize("target", [device("tflite", "npu", "int8"), device("whole-model")])
@@ -227,7 +226,7 @@ def test_missing_figures_are_assumed():
     assert price(TINY, on=bare).latency_ms == pytest.approx(assumptions.EAGER_OPERATOR_US / 1e3)
     assert of_network(bare, 8).energy_mj > 0
     alone = price(TINY, on=replace(bare, runtime="compiled"))
-    assert alone.latency_ms == pytest.approx(assumptions.LAUNCH_FLOOR_US / 1e3, rel=0.01)
+    assert alone.latency_ms == pytest.approx(STEP, rel=0.01)
 
 
 def test_unknown_operators_are_named_priced_and_least_sure():
@@ -246,7 +245,7 @@ def calibrated(**changes) -> Target:
 def test_a_calibration_scales_kernels_names_its_tier_and_sets_the_interval():
     plain, scaled = price(*BLOCK), price(*BLOCK, on=calibrated(scale=2.0))
     kernels = sum(step.is_kernel for step in executed(BLOCK, "compiled"))
-    launches = 0.002 * kernels
+    launches = STEP * kernels
     assert scaled.latency_ms == pytest.approx(launches + 2 * (plain.latency_ms - launches))
     assert (scaled.tier, plain.tier) == ("T2", "T0")
     assert scaled.low_ms == pytest.approx(0.9 * scaled.latency_ms)
@@ -257,7 +256,7 @@ def test_a_calibration_corrects_kinds_one_by_one():
     slow_norms = {"norm": Correction(scale=3.0, kernels=9, smallest=0.1, largest=10.0)}
     plain = price(*BLOCK).operators
     found = price(*BLOCK, on=calibrated(corrections=slow_norms)).operators
-    ratios = [(found[place].latency_ms - 0.002) / (plain[place].latency_ms - 0.002) for place in (0, 1, 3)]
+    ratios = [(found[place].latency_ms - STEP) / (plain[place].latency_ms - STEP) for place in (0, 1, 3)]
     assert ratios == pytest.approx([1.0, 3.0, 1.0])
 
 
@@ -333,7 +332,7 @@ def test_the_layout_and_what_the_trace_counts_are_passed_on():
 def test_sizes_that_kernels_like_less_take_longer_for_each_multiply_add():
     """What makes it better than a roofline: thin products do not run at the peak of square ones."""
     square, thin = product(4096, 4096, 4096), product(4096 * 4096 // 16, 16, 4096)
-    per_flop = [(price(one).latency_ms - 0.002) / one.flops for one in (square, thin)]
+    per_flop = [(price(one).latency_ms - STEP) / one.flops for one in (square, thin)]
     assert per_flop[1] > 2 * per_flop[0]
 
 
