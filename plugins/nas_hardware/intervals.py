@@ -61,8 +61,8 @@ GROUPED = (0.5, 4.0)
 """Grouped convolutions in TensorRT, a release of which ran one kernel for each group: ResNeXt on a V100 in
 single precision took 1.5 (batch 8) to 4 times (batch 1) what is predicted (PaddlePaddle/PaddleClas)."""
 LAUNCH = (0.5, 2.0)
-"""Launches of kernels and what lies between them on accelerators, which a driver and a runtime decide: rounded
-by hand, so that 90 % of convolutional networks at batch 1 on four NVIDIA GPUs are held."""
+"""Launches of kernels and what lies between them on accelerators, which a driver and a runtime decide:
+rounded by hand, so that nine of ten convolutional networks on a V100 at batch 1 are held."""
 
 
 def bounds(
