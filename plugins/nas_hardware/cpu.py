@@ -43,8 +43,9 @@ def cpu_kernel_ms(
     """The milliseconds of the kernel of each operator, an array of the length of `operators`.
 
     `speed` is that of the target at its precision. `moved` are the bytes each one still moves in a runtime
-    that fuses; None takes all that it reads and writes. `runtime` matters where one has slow kernels for a
-    kind: eager pooling is not vectorised. Dispatch is not in it (`nas_hardware.dispatch`).
+    that fuses; None takes all that it reads and writes. `runtime` matters where one has shares of its own for
+    a kind: eager pooling is not vectorised, ONNX Runtime uses all cores. Dispatch is not in it
+    (`nas_hardware.dispatch`).
     """
     if not operators:
         return np.zeros(0)
@@ -53,7 +54,7 @@ def cpu_kernel_ms(
     everything = [operator.bytes_moved for operator in operators]
     traffic = np.asarray(everything if moved is None else moved, dtype=np.float64)
     peaks = np.array([speed.peak(operator.kind) for operator in operators])
-    shares = {**table["compute"], **table["slow_compute"].get(runtime, {})}
+    shares = {**table["compute"], **table["compute_of_runtime"].get(runtime, {})}
     compute = np.array([_compute_share(operator, shares, table["other_compute"]) for operator in operators])
     memory = np.array([_memory_share(operator, table) for operator in operators])
     edges = np.array([_edges(operator, table) for operator in operators])

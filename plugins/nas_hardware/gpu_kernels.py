@@ -43,7 +43,7 @@ SHARPNESS = 4
 """How sharply the slowest resource decides: the power of the mean over resources."""
 SINGLE = 4
 """Bytes of a number in single precision."""
-ON_TENSOR_CORES = convolution_tilings(True)
+OF_CONVOLUTIONS = convolution_tilings(True)
 LEAST_ALIGNED = 16
 """Sizes of a product that are smaller are not a matter of alignment."""
 SIBLINGS: Mapping[str, str] = {"sm100": "sm90", "sm120": "sm89"}
@@ -115,22 +115,32 @@ def tilings_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
     if speed.tensor and speed.width < SINGLE:
         on_vector |= (work["width"] == SINGLE) & work.is_of("gemm", "gemm_batch", "bmm", "sdpa")
     vector_speed = replace(speed, matrix=speed.vector, width=SINGLE) if speed.tensor else speed
-    tensor = constants.tensor_of(speed.generation)
-    images = work.is_of(*CONVOLUTION_CLASSES)
     found = np.zeros(len(work))
-    for chosen, find in (
-        (on_vector & images, lambda some: _convolved_ms(some, vector_speed, constants.vector)),
-        (on_vector & ~images, lambda some: products_ms(_products(some), vector_speed, constants.vector)),
-        (~on_vector & images, lambda some: products_ms(_products(some), speed, tensor, ON_TENSOR_CORES)),
-        (~on_vector & ~images, lambda some: products_ms(_products(some), speed, tensor)),
-    ):
-        if chosen.any():
-            found[chosen] = find(work.chosen(chosen))
+    if on_vector.any():
+        found[on_vector] = _on_vector_units_ms(work.chosen(on_vector), vector_speed, constants.vector)
+    if not on_vector.all():
+        tensor = constants.tensor_of(speed.generation)
+        found[~on_vector] = _on_tensor_cores_ms(work.chosen(~on_vector), speed, tensor)
     return found
 
 
-def _convolved_ms(work: Work, speed: GpuSpeed, constants: VectorConstants) -> Column:
-    return convolutions_ms(_products(work), (work["tiles_2"], work["tiles_4"]), speed, constants)
+def _on_vector_units_ms(work: Work, speed: GpuSpeed, constants: VectorConstants) -> Column:
+    found = products_ms(_products(work), speed, constants)
+    images = work.is_of(*CONVOLUTION_CLASSES)
+    if images.any():
+        some = work.chosen(images)
+        tiles = some["tiles_2"], some["tiles_4"]
+        found[images] = convolutions_ms(_products(some), tiles, speed, constants)
+    return found
+
+
+def _on_tensor_cores_ms(work: Work, speed: GpuSpeed, constants: ProductConstants) -> Column:
+    found = products_ms(_products(work), speed, constants)
+    images = work.is_of(*CONVOLUTION_CLASSES)
+    if images.any():
+        some = _products(work.chosen(images))
+        found[images] = products_ms(some, speed, constants, OF_CONVOLUTIONS)
+    return found
 
 
 def _products(work: Work) -> Products:

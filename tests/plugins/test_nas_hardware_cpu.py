@@ -11,6 +11,7 @@ from torch import nn
 
 from nas.costs.operators import KINDS, Operator
 from nas.costs.speed import Speed
+from nas.costs.target import RUNTIMES
 from nas.costs.trace import trace
 from nas_hardware.cpu import cpu_kernel_ms, fitted
 
@@ -86,6 +87,16 @@ def test_eager_pooling_is_slow_and_nothing_else_is():
     assert eager[1] == compiled[1]
 
 
+def test_one_runtime_computes_on_all_cores_and_moves_as_fast_as_others():
+    kinds = ("conv", "conv_depthwise", "gemm", "rnn")
+    computing, moving = [operator(kind, flops=10**6) for kind in kinds], [operator("copy", moved=10**6)]
+    quick, plain = (
+        cpu_kernel_ms([*computing, *moving], SPEED, runtime=runtime) for runtime in ("onnxruntime", "tflite")
+    )
+    assert (quick[:-1] < 0.5 * plain[:-1]).all()
+    assert quick[-1] == plain[-1]
+
+
 def test_joining_is_no_reordering():
     joined, reordered = cpu_kernel_ms(
         [operator("copy", "cat", moved=10**6), operator("copy", "clone", moved=10**6)], SPEED
@@ -144,10 +155,12 @@ def test_nothing_is_faster_than_light():
 
 def test_shares_are_shares_and_have_a_source():
     table = fitted()
-    slow = table["slow_compute"]["eager"]
-    assert set(table["compute"]) | set(table["memory"]) | set(slow) <= set(KINDS)
+    own = table["compute_of_runtime"]
+    assert set(own) <= set(RUNTIMES)
+    assert set(table["compute"]) | set(table["memory"]) | set().union(*own.values()) <= set(KINDS)
     shares = [
         *table["compute"].values(),
+        *(share for runtime in own.values() for share in runtime.values()),
         *table["memory"].values(),
         table["other_compute"],
         table["other_memory"],
