@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nas.costs.target import Target
 
 NAME = "utilisation"
-VERSION = "utilisation 1"
+VERSION = "utilisation 2"
 
 
 def predict(trace: Trace, target: Target) -> Cost:
