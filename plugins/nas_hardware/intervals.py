@@ -77,27 +77,36 @@ def bounds(
     `launches` the part of them that is its launch."""
     if not operators:
         return 0.0, 0.0
-    low, high = _device_factors(target)
-    if calibration is not None:
-        low, high = calibration.low, calibration.high
-    lows = np.full(len(operators), low)
-    highs = np.full(len(operators), high)
-    other = np.array([operator.kind not in MEASURED_KINDS for operator in operators])
     dispatched = (times > kernels) & (not on_cpu(target))
-    in_tensorrt = target.runtime == "tensorrt"
-    grouped = np.array([operator.kind == "conv_grouped" and in_tensorrt for operator in operators])
-    for mask, factors in ((other, OTHER_KIND), (grouped, GROUPED), (dispatched, DISPATCH)):
-        if calibration is None:
-            lows[mask] = np.minimum(lows[mask], factors[0])
-            highs[mask] = np.maximum(highs[mask], factors[1])
+    lows, highs = _factors(operators, dispatched, target, calibration)
     unknown = np.array([not operator.known for operator in operators])
     lows[unknown] = assumptions.UNKNOWN_LOW_FACTOR
     highs[unknown] = assumptions.UNKNOWN_HIGH_FACTOR
-    if calibration is not None or on_cpu(target):
-        return float(lows @ times), float(highs @ times)
-    launch = np.where(dispatched, 0.0, np.minimum(launches, times))
+    told_apart = calibration is None and not on_cpu(target)
+    launch = np.where(dispatched | unknown, 0.0, np.minimum(launches, times) * told_apart)
     work, between = times - launch, launch.sum()
     return float(lows @ work + LAUNCH[0] * between), float(highs @ work + LAUNCH[1] * between)
+
+
+def _factors(
+    operators: Sequence[Operator],
+    dispatched: NDArray[np.bool_],
+    target: Target,
+    calibration: Calibration | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The factors of each operator that a rule describes."""
+    count = len(operators)
+    if calibration is not None:
+        return np.full(count, calibration.low), np.full(count, calibration.high)
+    low, high = _device_factors(target)
+    lows, highs = np.full(count, low), np.full(count, high)
+    other = np.array([operator.kind not in MEASURED_KINDS for operator in operators])
+    in_tensorrt = target.runtime == "tensorrt"
+    grouped = np.array([operator.kind == "conv_grouped" and in_tensorrt for operator in operators])
+    for mask, factors in ((other, OTHER_KIND), (grouped, GROUPED), (dispatched, DISPATCH)):
+        lows[mask] = np.minimum(lows[mask], factors[0])
+        highs[mask] = np.maximum(highs[mask], factors[1])
+    return lows, highs
 
 
 def _device_factors(target: Target) -> tuple[float, float]:

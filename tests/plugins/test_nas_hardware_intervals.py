@@ -138,6 +138,7 @@ def test_operators_that_no_rule_describes_are_least_sure():
         assert unknown_low <= low
         assert unknown_high >= high
         assert (unknown_low, unknown_high) == UNKNOWN
+    assert of(operator("custom", known=False), launches=[0.9]) == UNKNOWN
 
 
 def test_no_operators_have_no_bounds():
