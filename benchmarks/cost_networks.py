@@ -109,23 +109,17 @@ def fp32_products(folder: Path, device: str, kernel: str) -> Kernels:
     """fp32 products of one kind on one GPU, launch included; the host prepares convolutions, it seems, before
     the device begins."""
     target, names = NEUSIGHT_TARGETS[device]
+    is_conv = kernel == "conv"
     shapes, latency, tiles = [], [], []
     for row in rows(folder / "gpu_kernels" / f"neusight_train_{kernel}.csv.gz"):
         if row["Device"] in names:
             shapes.append(_product(row, kernel))
             latency.append(float(row["Latency"]))
-            tiles.append(_tiles(row) if kernel == "conv" else (0, 0))
+            tiles.append(_tiles(row) if is_conv else (0, 0))
     products = Products(*np.array(shapes, dtype=float).T)
     small, large = np.array(tiles, dtype=float).T
-    is_conv = kernel == "conv"
-    return Kernels(
-        device,
-        products,
-        np.array(latency),
-        fp32_speed(target),
-        tiles=(small, large) if is_conv else None,
-        hidden=not is_conv,
-    )
+    known = (small, large) if is_conv else None
+    return Kernels(device, products, np.array(latency), fp32_speed(target), tiles=known, hidden=not is_conv)
 
 
 def _tiles(row: Mapping[str, str]) -> tuple[int, int]:

@@ -16,10 +16,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from published_tables import TABLES, Table, build, group_of, rows_of
+from published_tables import SEEN, TABLES, Table, build, group_of, rows_of
 from scipy.stats import kendalltau
 from torch import nn
 
@@ -48,6 +49,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sources", type=Path, required=True, help="folder of checkouts of the repositories")
     folder = parser.parse_args().sources
+    if find_spec("timm") is None:
+        raise SystemExit("timm is not here, whose networks were measured: pip install timm")
     found = []
     for result in evaluate(folder):
         print(_line(result), flush=True)
@@ -91,7 +94,7 @@ def _result(table: Table, group: str, pairs: Sequence[tuple[float, Cost]]) -> Re
         float(np.abs(np.log(predicted / measured)).mean()),
         float(kendalltau(predicted, measured).statistic),
         float(np.mean(inside)),
-        "none" if group else table.use,
+        SEEN if group else table.use,
     )
 
 
@@ -114,7 +117,8 @@ def _page(results: Sequence[Result]) -> str:
             "",
             "Tier T0: nothing was measured by us. What was measured there, with which version and how warm, "
             "is as the pages say, and some include copies to the device. The last column tells what was "
-            "rounded by hand with a table in sight; what has none there was only looked at.",
+            "rounded by hand on a table, which ones were in sight meanwhile, and which were looked at only "
+            "afterwards (none).",
             "",
             "| measured | networks | predicted / measured | mean absolute log error | Kendall tau | in the "
             "90 % interval | figures that owe to it |",

@@ -95,14 +95,14 @@ def group_of(network: str) -> str:
     return "grouped convolutions" if any(part in network for part in GROUPED) else ""
 
 
-def _same(names: str) -> dict[str, str]:
-    return {name: name for name in names.split()}
+def _lowered(names: str) -> dict[str, str]:
+    return {name: name.lower() for name in names.split()}
 
 
 YOLO = {f"YOLOv8{size}": f"yolov8:{size}" for size in SIZES}
 YOLO_CLASSIFIERS = {f"YOLOv8{size}-cls": f"yolov8-cls:{size}" for size in SIZES}
 YOLO_LETTERS = {size: f"yolov8:{size}" for size in SIZES}
-TORCH2TRT = _same(
+TORCH2TRT = _lowered(
     "resnet18 resnet34 resnet50 resnet101 resnet152 densenet121 densenet169 densenet201 densenet161 vgg11 "
     "vgg13 vgg16 vgg19"
 )
@@ -113,9 +113,8 @@ PADDLE = {
     **{f"Xception{depth}": f"xception{depth}" for depth in (41, 65, 71)},
     **{f"EfficientNetB{size}": f"tf_efficientnet_b{size}" for size in (0, 1, 4, 7)},
     **{f"VGG{depth}": f"vgg{depth}" for depth in (11, 16, 19)},
-    **{name: name.lower() for name in ("DPN68", "DPN92", "DPN131", "DLA34", "DLA60", "DLA102", "DLA60x")},
-    **{name: name.lower() for name in ("DLA102x2", "MixNet_S", "MixNet_L", "DarkNet53")},
-    **{name: name.lower() for name in ("ResNeXt50_32x4d", "ResNeXt101_32x4d", "ResNeXt101_64x4d")},
+    **_lowered("DPN68 DPN92 DPN131 DLA34 DLA60 DLA60x DLA102 DLA102x2 MixNet_S MixNet_L DarkNet53"),
+    **_lowered("ResNeXt50_32x4d ResNeXt101_32x4d ResNeXt101_64x4d"),
     **{f"ViT_{size}_patch16_224": f"vit_{size}_patch16_224" for size in ("small", "base", "large")},
     **{f"DeiT_{size}_patch16_224": f"deit_{size}_patch16_224" for size in ("tiny", "small")},
     "ViT_base_patch16_384": "vit_base_patch16_384",
@@ -145,19 +144,20 @@ EFFICIENTFORMER_2 = {
 }
 
 
-ROUNDED = "tiles and the step rounded on it"
+ROUNDED, SEEN, NONE = "tiles and the step rounded on it", "in sight", "none"
 
 
 def _torch2trt(device: str, runtime: str, column: int, use: str) -> Table:
     options = {"precision": "fp16", "runtime": runtime}
-    title = f"Jetson {device.split('-')[-1].capitalize()}, {runtime}, fp16, batch 1"
+    runs = "TensorRT" if runtime == "tensorrt" else runtime
+    title = f"Jetson {device.split('-')[-1].capitalize()}, {runs}, fp16, batch 1"
     return Table(title, "torch2trt/README.md", device, options, column, TORCH2TRT, use, per_second=True)
 
 
 def _paddle(batch: int, column: int) -> Table:
     options = {"precision": "fp32", "runtime": "tensorrt", "batch_size": batch}
     page = "PaddleClas/docs/zh_CN/models/ImageNet1k/model_list.md"
-    use = ROUNDED if batch == 1 else "none"
+    use = ROUNDED if batch == 1 else SEEN
     return Table(f"V100, TensorRT, fp32, batch {batch}", page, "v100", options, column, PADDLE, use)
 
 
@@ -169,13 +169,13 @@ TABLES = (
         "A100, TensorRT, fp16, batch 1: classifiers", YOLO_PAGE, "a100", HALF, 5, YOLO_CLASSIFIERS, ROUNDED
     ),
     Table("A100, TensorRT, fp16, batch 1: detectors", YOLO_PAGE, "a100", HALF, 4, YOLO, ROUNDED),
-    Table("T4, TensorRT, fp16, batch 1", YOLO_T4, "t4", HALF, 2, YOLO_LETTERS, "none", after="T4 TensorRT"),
+    Table("T4, TensorRT, fp16, batch 1", YOLO_T4, "t4", HALF, 2, YOLO_LETTERS, NONE, after="T4 TensorRT"),
     *(_paddle(batch, column) for batch, column in ((1, 3), (4, 4), (8, 5))),
-    _torch2trt("jetson-agx-xavier", "tensorrt", 4, "none"),
-    _torch2trt("jetson-nano", "tensorrt", 2, "none"),
+    _torch2trt("jetson-agx-xavier", "tensorrt", 4, SEEN),
+    _torch2trt("jetson-nano", "tensorrt", 2, SEEN),
     _torch2trt("jetson-agx-xavier", "eager", 3, "the dispatch of its host rounded on it"),
-    _torch2trt("jetson-nano", "eager", 1, "none"),
+    _torch2trt("jetson-nano", "eager", 1, SEEN),
     Table("iPhone 12, Core ML", "ml-mobileone/README.md", *IPHONE, 2, MOBILEONE, "its start rounded on it"),
-    Table("iPhone 12, Core ML", "EfficientFormer/README.md", *IPHONE, 2, EFFICIENTFORMER, "none"),
-    Table("iPhone 12, Core ML: V2", "EfficientFormer/README.md", *IPHONE, 4, EFFICIENTFORMER_2, "none"),
+    Table("iPhone 12, Core ML", "EfficientFormer/README.md", *IPHONE, 2, EFFICIENTFORMER, SEEN),
+    Table("iPhone 12, Core ML: V2", "EfficientFormer/README.md", *IPHONE, 4, EFFICIENTFORMER_2, SEEN),
 )

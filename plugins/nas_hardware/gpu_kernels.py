@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas_hardware.gpu_products import ProductConstants, Products, convolution_tilings, products_ms
+from nas_hardware.gpu_products import TENSOR_CONVOLUTIONS, ProductConstants, Products, products_ms
 from nas_hardware.winograd import VectorConstants, convolutions_ms
 from nas_hardware.work import CLASSES, CONVOLUTION_CLASSES
 
@@ -43,7 +43,6 @@ SHARPNESS = 4
 """How sharply the slowest resource decides: the power of the mean over resources."""
 SINGLE = 4
 """Bytes of a number in single precision."""
-OF_CONVOLUTIONS = convolution_tilings(True)
 LEAST_ALIGNED = 16
 """Sizes of a product that are smaller are not a matter of alignment."""
 SIBLINGS: Mapping[str, str] = {"sm100": "sm90", "sm120": "sm89"}
@@ -115,31 +114,19 @@ def tilings_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
     if speed.tensor and speed.width < SINGLE:
         on_vector |= (work["width"] == SINGLE) & work.is_of("gemm", "gemm_batch", "bmm", "sdpa")
     vector_speed = replace(speed, matrix=speed.vector, width=SINGLE) if speed.tensor else speed
+    tensor = constants.tensor_of(speed.generation)
+    images = work.is_of(*CONVOLUTION_CLASSES)
     found = np.zeros(len(work))
-    if on_vector.any():
-        found[on_vector] = _on_vector_units_ms(work.chosen(on_vector), vector_speed, constants.vector)
-    if not on_vector.all():
-        tensor = constants.tensor_of(speed.generation)
-        found[~on_vector] = _on_tensor_cores_ms(work.chosen(~on_vector), speed, tensor)
-    return found
-
-
-def _on_vector_units_ms(work: Work, speed: GpuSpeed, constants: VectorConstants) -> Column:
-    found = products_ms(_products(work), speed, constants)
-    images = work.is_of(*CONVOLUTION_CLASSES)
-    if images.any():
-        some = work.chosen(images)
-        tiles = some["tiles_2"], some["tiles_4"]
-        found[images] = convolutions_ms(_products(some), tiles, speed, constants)
-    return found
-
-
-def _on_tensor_cores_ms(work: Work, speed: GpuSpeed, constants: ProductConstants) -> Column:
-    found = products_ms(_products(work), speed, constants)
-    images = work.is_of(*CONVOLUTION_CLASSES)
-    if images.any():
-        some = _products(work.chosen(images))
-        found[images] = products_ms(some, speed, constants, OF_CONVOLUTIONS)
+    if (some := on_vector & images).any():
+        chosen = work.chosen(some)
+        tiles = chosen["tiles_2"], chosen["tiles_4"]
+        found[some] = convolutions_ms(_products(chosen), tiles, vector_speed, constants.vector)
+    if (some := on_vector & ~images).any():
+        found[some] = products_ms(_products(work.chosen(some)), vector_speed, constants.vector)
+    if (some := ~on_vector & images).any():
+        found[some] = products_ms(_products(work.chosen(some)), speed, tensor, TENSOR_CONVOLUTIONS)
+    if (some := ~on_vector & ~images).any():
+        found[some] = products_ms(_products(work.chosen(some)), speed, tensor)
     return found
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,10 +42,13 @@ SPLITS = (1, 4, 16)
 Tiling = tuple[int, int, int]
 """Height and width of a tile, and into how many parts the inner size is cut."""
 TILINGS: tuple[Tiling, ...] = tuple((*tile, split) for tile in TILES for split in SPLITS)
-LEAST_CONVOLUTION_TILE = {True: 64 * 64, False: 64 * 32}
-"""The outputs of the smallest tile of a convolution, on units of tensor cores (True) and on vector units:
-rounded by hand on convolutional networks at batch 1, on an A100 in half and a V100 in single precision
-(`nas_hardware.assumptions.STEP_US` names them)."""
+TENSOR_CONVOLUTIONS, VECTOR_CONVOLUTIONS = (
+    tuple((height, width, 1) for height, width in TILES if height * width >= least)
+    for least in (64 * 64, 64 * 32)
+)
+"""The tilings that convolutions have on tensor cores and on vector units: their kernels are written for large
+tiles and go through the whole inner size. At batch 1, where a map is a few tiles, most of a large GPU waits
+for them. The smallest tiles were rounded by hand as `nas_hardware.assumptions.STEP_US` was."""
 SHARPNESS = 4
 """How sharply the slowest resource decides: the power of the mean over resources."""
 
@@ -83,17 +85,6 @@ class Products:
     columns: Column
     inner: Column
     moved: Column
-
-
-@cache
-def convolution_tilings(tensor: bool) -> tuple[Tiling, ...]:
-    """The tilings that convolutions have on tensor cores or on vector units.
-
-    Their kernels are written for large tiles and go through the whole inner size: at batch 1, where a map is
-    a few tiles, most of a large GPU waits for them.
-    """
-    least = LEAST_CONVOLUTION_TILE[tensor]
-    return tuple((height, width, 1) for height, width in TILES if height * width >= least)
 
 
 def products_ms(

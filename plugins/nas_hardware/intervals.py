@@ -58,8 +58,9 @@ OTHER_KIND = (0.5, 2.0)
 DISPATCH = (0.6, 1.7)
 """Time that the host spends on operators, which depends on a host that no target names: assumed."""
 GROUPED = (0.5, 4.0)
-"""Grouped convolutions in TensorRT, a release of which ran one kernel for each group: ResNeXt on a V100 in
-single precision took 1.5 (batch 8) to 4 times (batch 1) what is predicted (PaddlePaddle/PaddleClas)."""
+"""Grouped convolutions in TensorRT: networks of them on a V100 in single precision took 1.4 (batch 8) to 2.7
+times (batch 1) what is predicted, the more the more groups they have, as if a release ran one kernel for each
+(PaddlePaddle/PaddleClas; ``benchmarks/results/costs_published.md``)."""
 LAUNCH = (0.5, 2.0)
 """Launches of kernels and what lies between them on accelerators, which a driver and a runtime decide:
 rounded by hand, so that nine of ten convolutional networks on a V100 at batch 1 are held."""
@@ -82,10 +83,11 @@ def bounds(
     unknown = np.array([not operator.known for operator in operators])
     lows[unknown] = assumptions.UNKNOWN_LOW_FACTOR
     highs[unknown] = assumptions.UNKNOWN_HIGH_FACTOR
-    told_apart = calibration is None and not on_cpu(target)
-    launch = np.where(dispatched | unknown, 0.0, np.minimum(launches, times) * told_apart)
-    work, between = times - launch, launch.sum()
-    return float(lows @ work + LAUNCH[0] * between), float(highs @ work + LAUNCH[1] * between)
+    if calibration is not None or on_cpu(target):
+        launches = np.zeros(len(operators))
+    launches = np.where(dispatched | unknown, 0.0, launches)
+    work, launched = times - launches, launches.sum()
+    return float(lows @ work + LAUNCH[0] * launched), float(highs @ work + LAUNCH[1] * launched)
 
 
 def _factors(

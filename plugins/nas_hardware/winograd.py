@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas_hardware.gpu_products import ProductConstants, Products, convolution_tilings, products_ms
+from nas_hardware.gpu_products import VECTOR_CONVOLUTIONS, ProductConstants, Products, products_ms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 TAPS = 9
 SMALL, LARGE = 16, 36
 """Multiplications of a tile of 2 × 2 and of 4 × 4 outputs."""
-TILINGS = convolution_tilings(False)
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def convolutions_ms(
     `direct` are the products of the plain way, `tiles` how many of 2 × 2 and of 4 × 4 outputs there are, 0
     where a convolution cannot be computed so.
     """
-    quickest = products_ms(direct, speed, constants, TILINGS)
+    quickest = products_ms(direct, speed, constants, VECTOR_CONVOLUTIONS)
     for find, count in ((_in_registers_ms, tiles[0]), (_in_memory_ms, tiles[1])):
         some = count > 0
         if some.any():
@@ -62,7 +61,7 @@ def convolutions_ms(
 def _in_registers_ms(tiles: Products, speed: GpuSpeed, constants: VectorConstants) -> Column:
     inner = SMALL * tiles.inner / TAPS
     products = Products(tiles.batch, tiles.rows, tiles.columns, inner, tiles.moved)
-    return products_ms(products, speed, constants, TILINGS) * constants.in_registers
+    return products_ms(products, speed, constants, VECTOR_CONVOLUTIONS) * constants.in_registers
 
 
 def _in_memory_ms(tiles: Products, speed: GpuSpeed, constants: VectorConstants) -> Column:
@@ -71,6 +70,5 @@ def _in_memory_ms(tiles: Products, speed: GpuSpeed, constants: VectorConstants) 
     transformed = speed.width * LARGE * (read + channels * tiles.columns + written)
     products = Products(np.full_like(channels, LARGE), tiles.rows, tiles.columns, channels, transformed)
     transforms = (tiles.moved + transformed) / (speed.bandwidth * constants.transform_share)
-    return (
-        products_ms(products, speed, constants, TILINGS) * constants.in_memory + transforms + 2 * speed.launch
-    )
+    multiplied = products_ms(products, speed, constants, VECTOR_CONVOLUTIONS) * constants.in_memory
+    return multiplied + transforms + 2 * speed.launch

@@ -23,7 +23,7 @@ from nas_hardware.gpu_kernels import (
     fitted_constants,
     kernels_ms,
 )
-from nas_hardware.gpu_products import Products, convolution_tilings, products_ms
+from nas_hardware.gpu_products import TENSOR_CONVOLUTIONS, Products, products_ms
 from nas_hardware.work import CLASSES, work_of
 
 
@@ -131,7 +131,7 @@ def convolved(one, on=None):
     on = on or speed()
     names = ("batch", "rows", "columns", "inner")
     columns = [np.array([float(n)]) for n in (*(one.dim(name) for name in names), one.bytes_moved)]
-    return products_ms(Products(*columns), on, constants().tensor, convolution_tilings(True))
+    return products_ms(Products(*columns), on, constants().tensor, TENSOR_CONVOLUTIONS)
 
 
 def convolution(module: nn.Module, *shape: int, layout: str = "nchw") -> Operator:

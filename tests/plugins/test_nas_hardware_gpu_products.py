@@ -10,12 +10,12 @@ import pytest
 from hardware_cases import constants, speed
 
 from nas_hardware.gpu_products import (
-    LEAST_CONVOLUTION_TILE,
     SHARPNESS,
+    TENSOR_CONVOLUTIONS,
     TILES,
     TILINGS,
+    VECTOR_CONVOLUTIONS,
     Products,
-    convolution_tilings,
     products_ms,
 )
 
@@ -217,12 +217,11 @@ def test_tiles_are_multiples_of_what_units_multiply():
     assert len(set(TILES)) == len(TILES)
 
 
-@pytest.mark.parametrize("tensor", [True, False])
-def test_convolutions_have_the_larger_tiles_and_go_through_the_whole_inner_size(tensor):
-    found = convolution_tilings(tensor)
+@pytest.mark.parametrize(("found", "least"), [(TENSOR_CONVOLUTIONS, 4096), (VECTOR_CONVOLUTIONS, 2048)])
+def test_convolutions_have_the_larger_tiles_and_go_through_the_whole_inner_size(found, least):
     assert set(found) < set(TILINGS)
     assert {split for _, _, split in found} == {1}
-    assert min(height * width for height, width, _ in found) == LEAST_CONVOLUTION_TILE[tensor]
+    assert min(height * width for height, width, _ in found) == least
     assert {(height, width) for height, width, _ in found} < set(TILES)
 
 
@@ -230,7 +229,7 @@ def test_fewer_tilings_are_never_quicker(drawn):
     batch, rows, columns, inner = drawn
     few, all_of_them = (
         taken(rows, columns, inner, batch, traffic(*drawn), tilings=tilings)
-        for tilings in (convolution_tilings(True), TILINGS)
+        for tilings in (TENSOR_CONVOLUTIONS, TILINGS)
     )
     assert (few >= all_of_them).all()
     assert (few > all_of_them).any()

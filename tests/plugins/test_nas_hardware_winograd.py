@@ -12,8 +12,8 @@ from torch import nn
 
 from nas.costs.trace import trace
 from nas_hardware.gpu_kernels import kernels_ms
-from nas_hardware.gpu_products import Products, convolution_tilings, products_ms
-from nas_hardware.winograd import TILINGS, VectorConstants, convolutions_ms
+from nas_hardware.gpu_products import TENSOR_CONVOLUTIONS, VECTOR_CONVOLUTIONS, Products, products_ms
+from nas_hardware.winograd import VectorConstants, convolutions_ms
 from nas_hardware.work import Work, work_of
 
 VECTOR = speed(tensor=False, matrix=10e9, width=4)
@@ -29,7 +29,7 @@ def products(found: Work) -> Products:
 
 
 def plain_ms(found: Work) -> float:
-    return float(products_ms(products(found), VECTOR, constants().vector, TILINGS)[0])
+    return float(products_ms(products(found), VECTOR, constants().vector, VECTOR_CONVOLUTIONS)[0])
 
 
 def by_tiles_ms(found: Work, by: VectorConstants | None = None) -> float:
@@ -119,7 +119,7 @@ def test_several_at_once_are_each_as_if_alone():
 def test_matrix_units_compute_the_plain_way():
     found = work(512)
     half = speed()
-    expected = products_ms(products(found), half, constants().tensor, convolution_tilings(True))
+    expected = products_ms(products(found), half, constants().tensor, TENSOR_CONVOLUTIONS)
     by = constants(reorder={})
     assert kernels_ms(found, half, by) == pytest.approx(expected)
     assert kernels_ms(found, VECTOR, by) == pytest.approx([by_tiles_ms(found)])
