@@ -131,6 +131,7 @@ def _sampled(kernels: Kernels, size: int) -> Kernels:
 
 
 def _chosen(kernels: Kernels, order: NDArray[np.int64]) -> Kernels:
-    products = Products(*(getattr(kernels.products, field.name)[order] for field in fields(Products)))
+    columns = {field.name: getattr(kernels.products, field.name) for field in fields(Products)}
+    products = Products(**{name: column[order] for name, column in columns.items() if column is not None})
     tiles = None if kernels.tiles is None else (kernels.tiles[0][order], kernels.tiles[1][order])
     return replace(kernels, products=products, milliseconds=kernels.milliseconds[order], tiles=tiles)

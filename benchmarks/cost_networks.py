@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,6 @@ from nas_hardware.gpu_speed import GpuSpeed, gpu_speed
 from nas_hardware.work import CLASSES, COLUMNS, Work, work_of
 
 OPERATORS = Path(__file__).parent / "data" / "timm_operators.npz"
-GEMM_TARGETS = {"a100_sxm": "a100-sxm4-80gb", "h100_sxm": "h100-sxm", "l40s": "l40s"}
 NEUSIGHT_TARGETS = {
     "P4": ("p4", ("Tesla P4",)),
     "P100": ("p100-pcie-16gb", ("Tesla P100-PCIE-16GB",)),
@@ -84,25 +83,6 @@ def measured_networks(folder: Path, *layouts: str) -> tuple[Networks, int]:
     innermost = np.array([one.layout == "nhwc" for one in chosen])
     counted = np.concatenate(counts).astype(float)
     return Networks(joined, owner, counted, milliseconds, families, batches, innermost), listed
-
-
-def gemms(folder: Path) -> Iterator[Kernels]:
-    """bf16 products on three GPUs: the median over libraries for each shape."""
-    measured: dict[str, dict[tuple[int, ...], list[float]]] = {name: {} for name in GEMM_TARGETS}
-    for row in rows(folder / "gpu_kernels" / "gemm_a100_h100_l40s.csv.gz"):
-        shape = tuple(int(row[name]) for name in "mnk")
-        if row["gemm_dtype"] == "bfloat16" and min(shape) > 0:
-            measured[row["system"]].setdefault(shape, []).append(float(row["latency"]))
-    for system, target in GEMM_TARGETS.items():
-        shapes = np.array(list(measured[system]), dtype=float)
-        speed = gpu_speed(resolve_target(target, precision="bf16"))
-        m, n, k = shapes.T
-        moved = 2 * (m * k + n * k + m * n)
-        latency = np.array([float(np.median(times)) for times in measured[system].values()])
-        possible = latency >= moved * (moved > 2 * speed.cache) / (1.5 * speed.bandwidth)
-        kept = (latency > 1.5e-3) & possible
-        products = Products(*(column[kept] for column in (np.ones(len(m)), m, n, k, moved)))
-        yield Kernels(system, products, latency[kept], speed)
 
 
 def fp32_products(folder: Path, device: str, kernel: str) -> Kernels:

@@ -24,11 +24,11 @@ from cost_networks import (
     NEUSIGHT_TARGETS,
     PRODUCT_KERNELS,
     fp32_products,
-    gemms,
     measured_networks,
     rtx3090,
 )
 from fit_costs import TENSOR_START, VECTOR_START, of_generation, vector_kernels, with_overhead
+from gemm_kernels import gemms
 from scipy.stats import kendalltau
 from stream_fits import fit_streams, stream_errors, streams
 

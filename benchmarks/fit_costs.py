@@ -25,10 +25,10 @@ from cost_networks import (
     PRODUCT_KERNELS,
     STREAM_KERNELS,
     fp32_products,
-    gemms,
     measured_networks,
     rtx3090,
 )
+from gemm_kernels import gemms
 from stream_fits import OVERHEAD_QUANTILE, WITH_LINES, fit_streams
 
 from nas_hardware.gpu_kernels import FITTED, GpuConstants, fitted_constants
@@ -37,8 +37,10 @@ from nas_hardware.gpu_speed import gpu_speed
 from nas_hardware.winograd import VectorConstants
 from nas_hardware.work import CLASSES
 
-TENSOR_START = ProductConstants(0.91, 0.77, 55.0, 2600.0, 61.0, 1.2, 0.075, 0.31, 3000.0, 46.0)
-VECTOR_START = VectorConstants(0.85, 0.8, 22.0, 1800.0, 240.0, 0.1, 0.38, 0.3, 600.0, 8.0)
+TENSOR_START = ProductConstants(
+    1.1, 0.9, 0.81, 48.0, 17.0, 1500.0, 58.0, 12.0, 1.1, 0.075, 0.31, 3600.0, 44.0
+)
+VECTOR_START = VectorConstants(0.85, 0.9, 0.8, 22.0, 22.0, 1800.0, 240.0, 5.0, 0.1, 0.38, 0.3, 600.0, 8.0)
 """Where the fits begin: rough figures of the hardware."""
 GENERATION_CONSTANTS = ("memory_share", "begin_cycles")
 """What differs between generations of matrix units beyond their datasheets."""

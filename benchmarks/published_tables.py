@@ -144,7 +144,7 @@ EFFICIENTFORMER_2 = {
 }
 
 
-ROUNDED, SEEN, NONE = "tiles and the step rounded on it", "in sight", "none"
+ROUNDED, SEEN = "tiles and the step rounded on it", "in sight"
 
 
 def _torch2trt(device: str, runtime: str, column: int, use: str) -> Table:
@@ -169,7 +169,7 @@ TABLES = (
         "A100, TensorRT, fp16, batch 1: classifiers", YOLO_PAGE, "a100", HALF, 5, YOLO_CLASSIFIERS, ROUNDED
     ),
     Table("A100, TensorRT, fp16, batch 1: detectors", YOLO_PAGE, "a100", HALF, 4, YOLO, ROUNDED),
-    Table("T4, TensorRT, fp16, batch 1", YOLO_T4, "t4", HALF, 2, YOLO_LETTERS, NONE, after="T4 TensorRT"),
+    Table("T4, TensorRT, fp16, batch 1", YOLO_T4, "t4", HALF, 2, YOLO_LETTERS, SEEN, after="T4 TensorRT"),
     *(_paddle(batch, column) for batch, column in ((1, 3), (4, 4), (8, 5))),
     _torch2trt("jetson-agx-xavier", "tensorrt", 4, SEEN),
     _torch2trt("jetson-nano", "tensorrt", 2, SEEN),

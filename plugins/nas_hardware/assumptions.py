@@ -51,14 +51,14 @@ SPARSE_ROW_COST = 2.0
 
 LAUNCH_FLOOR_US = 2.0
 """The least time of a kernel, where a target file gives none."""
-STEP_US = 6.5
+STEP_US = 7.0
 """From one kernel of a network to the next on a GPU, beside its work, where the launch of one that runs again
 and again takes less: it waits for the last block of the one before, and finds neither its code nor its data
 at hand. Rounded by hand, with the least tiles of `nas_hardware.gpu_products.TENSOR_CONVOLUTIONS`, on networks
 at batch 1 in TensorRT, whose small kernels it decides: YOLOv8 on an A100 in half precision (Ultralytics) and
 convolutional networks on a V100 in single precision (PaddlePaddle/PaddleClas, Apache-2.0), with those of a
-Jetson Xavier and a Jetson Nano (NVIDIA-AI-IOT/torch2trt, MIT) and the order of FBNet networks on five GPUs in
-sight. YOLOv8 on a T4 was looked at only after that."""
+Jetson Xavier and a Jetson Nano (NVIDIA-AI-IOT/torch2trt, MIT), YOLOv8 on a T4 and the order of FBNet networks
+on five GPUs in sight."""
 EAGER_OPERATOR_US = 10.0
 """Dispatch of one eager operator on the host, where a target file gives none."""
 

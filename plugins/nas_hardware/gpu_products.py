@@ -49,6 +49,9 @@ TENSOR_CONVOLUTIONS, VECTOR_CONVOLUTIONS = (
 """The tilings that convolutions have on tensor cores and on vector units: their kernels are written for large
 tiles and go through the whole inner size. At batch 1, where a map is a few tiles, most of a large GPU waits
 for them. The smallest tiles were rounded by hand as `nas_hardware.assumptions.STEP_US` was."""
+SHOWN_STORES = 0.5
+"""The share of a wave's stores that the next wave does not hide; the last one hides none. Rounded by hand
+between products alone, which hide less, and networks, which hide more."""
 SHARPNESS = 4
 """How sharply the slowest resource decides: the power of the mean over resources."""
 
@@ -57,18 +60,23 @@ SHARPNESS = 4
 class ProductConstants:
     """Constants of the model of matrix products, fitted once for all GPUs.
 
-    Shares of the peak and the bandwidth; bytes of the cache per cycle and multiprocessor; cycles to begin a
-    kernel, of one step of 32 along the inner size, and to add up a split; how fast smaller tiles lose
-    arithmetic; the share of the cache that holds operands; the share of the bandwidth that a few blocks
-    reach; operations at the peak for each byte that the cache delivers at least: a chip's cache grows with
-    its matrix units, or neighbouring blocks share what they read.
+    Shares of the peak, of what the power limit leaves of it, and of the bandwidth; bytes per cycle and
+    multiprocessor that the cache delivers again and again, and for the first time; cycles to begin a kernel,
+    of one step of 32 along the inner size, to add up a split, and of 64 numbers that a block writes at its
+    end; how fast smaller tiles lose arithmetic; the share of the cache that holds operands where nobody says
+    what lies there; the share of the bandwidth that a few blocks reach; operations at the peak for each byte
+    that the cache delivers at least: a chip's cache grows with its matrix units, or neighbouring blocks share
+    what they read.
     """
 
     compute_share: float
+    power_share: float
     memory_share: float
     cache_bytes: float
+    resident_bytes: float
     begin_cycles: float
     step_cycles: float
+    store_cycles: float
     tile_loss: float
     resident_share: float
     few_blocks_share: float
@@ -78,13 +86,15 @@ class ProductConstants:
 
 @dataclass(frozen=True)
 class Products:
-    """Matrix products as arrays of shape (n,), with the bytes each reads and writes in all."""
+    """Matrix products as arrays of shape (n,), with the bytes each reads and writes in all, and how many of
+    them lie in the cache, None where nobody knows."""
 
     batch: Column
     rows: Column
     columns: Column
     inner: Column
     moved: Column
+    resident: Column | None = None
 
 
 def products_ms(
@@ -95,9 +105,10 @@ def products_ms(
 ) -> Column:
     """The milliseconds of each product, of shape (n,), without its launch, by the best of some tilings."""
     memory = _memory_ms(products, speed, constants)
+    powered = _powered_ms(products, speed, constants)
     best = np.full(products.rows.shape, np.inf)
     for tiling in tilings:
-        best = np.minimum(best, _tiling_ms(products, speed, constants, memory, tiling))
+        best = np.minimum(best, _tiling_ms(products, speed, constants, memory, powered, tiling))
     return best
 
 
@@ -106,6 +117,7 @@ def _tiling_ms(
     speed: GpuSpeed,
     constants: ProductConstants,
     memory: Column,
+    powered: Column,
     tiling: Tiling,
 ) -> Column:
     height, width, split = tiling
@@ -114,22 +126,29 @@ def _tiling_ms(
     steps = np.ceil(inner / 32)
     waves = _waves(blocks / speed.units)
     share = constants.compute_share * min(1.0, height * width / (height + width) / 64) ** constants.tile_loss
-    unit_peak = speed.matrix * speed.sustained / speed.units
-    compute = waves * 2 * height * width * steps * 32 / (unit_peak * share)
+    compute = waves * 2 * height * width * steps * 32 / (speed.matrix * speed.burst / speed.units * share)
     latency = np.ceil(np.maximum(1, waves / 2)) * steps * constants.step_cycles / speed.clock
     by_clock = speed.units * speed.clock * constants.cache_bytes
     cache_speed = max(by_clock, speed.matrix / constants.cache_flops)
     cached = speed.width * blocks * (height + width) * inner / cache_speed
     few = constants.few_blocks_share
     traffic = memory / np.minimum(1, few + (1 - few) * np.minimum(1, blocks / speed.units))
-    begin = constants.begin_cycles / speed.clock
+    cycles = np.full_like(waves, constants.begin_cycles)
+    if not speed.stores_meanwhile:
+        shown = np.minimum(waves, 1 + SHOWN_STORES * (waves - 1))
+        cycles = cycles + shown * height * width / 64 * constants.store_cycles
     if split > 1:
         traffic = traffic + 8 * products.rows * products.columns * products.batch * split / cache_speed
-        begin += constants.split_cycles / speed.clock
-    slowest: Column = (compute**SHARPNESS + cached**SHARPNESS + traffic**SHARPNESS + latency**SHARPNESS) ** (
-        1 / SHARPNESS
-    )
-    return slowest + begin
+        cycles = cycles + constants.split_cycles
+    resources = (compute, powered, cached, traffic, latency)
+    slowest: Column = sum(time**SHARPNESS for time in resources) ** (1 / SHARPNESS)
+    return slowest + cycles / speed.clock
+
+
+def _powered_ms(products: Products, speed: GpuSpeed, constants: ProductConstants) -> Column:
+    """The arithmetic of whole products at what the power limit leaves."""
+    flops = 2 * products.batch * products.rows * products.columns * products.inner
+    return flops / (speed.matrix * speed.sustained * constants.power_share)
 
 
 def _waves(filled: Column) -> Column:
@@ -140,7 +159,9 @@ def _waves(filled: Column) -> Column:
 def _memory_ms(products: Products, speed: GpuSpeed, constants: ProductConstants) -> Column:
     """The traffic to memory; the part that still lies in the cache comes at the cache's speed."""
     reached = speed.bandwidth * constants.memory_share
-    cached = max(0.8 * speed.units * speed.clock * constants.cache_bytes, reached)
-    resident = np.clip(constants.resident_share * speed.cache / np.maximum(products.moved, 1), 0, 1)
-    found: Column = products.moved * ((1 - resident) / reached + resident / cached)
+    resident = products.resident
+    if resident is None:
+        resident = np.minimum(constants.resident_share * speed.cache, products.moved)
+    cached = max(speed.units * speed.clock * constants.resident_bytes, reached)
+    found: Column = (products.moved - resident) / reached + resident / cached
     return found

@@ -22,16 +22,22 @@ SUSTAINED_EXPONENT = 0.5
 VECTOR_WATTS = 14.0
 """The power in watts for each Tflop/s of vector units above which they keep the boost clock: matrix units are
 what drives data centre cards to their limit. Rounded by hand on T4 and A100, which lie on either side."""
-CONSUMER_CLOCK = 1.1
+CONSUMER_CLOCK = 1.15
 """The clock of consumer cards under load as a share of the boost clock of their specification: a typical
 clock, which their coolers let them exceed, where that of data centre cards is the highest."""
 
+ASYNCHRONOUS = frozenset({"sm90", "sm100", "sm103", "sm120"})
+"""Compute capabilities with a tensor memory accelerator (NVIDIA H100 whitepaper, 2022)."""
 DATA_CENTRE = "dc-gpu"
 SMALL_CACHE_MB = 5.0
 SMALL_CACHE_SHARE = 0.8
 """The share of the bandwidth that data centre cards with caches below this size reach, beside others: rounded
 by hand on fp32 kernels that stream, on P4, P100 and T4 beside V100 and A100. Consumer cards, without error
 correction, rank networks better without it (FBNet on 1080 Ti and Titan Xp)."""
+STACKED_MEMORY = re.compile(r"\bG[A-Z]100\b")
+"""Chips of data centre cards whose memory has room of its own for check codes."""
+CHECKED_SHARE = 15 / 16
+"""The share of memory, and of its bandwidth, that the check codes leave on the other data centre cards."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,9 @@ class GpuSpeed:
     millisecond, cache in bytes, launch in milliseconds; `step` is that of a kernel in a network.
 
     `generation` is what NVIDIA calls the compute capability (``sm80``), empty where it is not known.
-    `sustained` is the share of the peaks that the power limit leaves; `tensor` says that matrix products run
-    on units of their own; `width` is the bytes of a number.
+    `sustained` is the share of the peaks that the power limit leaves, `burst` that of products which are
+    over before the limit is felt: the same in networks, which run on and on. `tensor` says that matrix
+    products run on units of their own; `width` is the bytes of a number.
     """
 
     matrix: float
@@ -53,9 +60,16 @@ class GpuSpeed:
     launch: float
     step: float
     sustained: float
+    burst: float
     tensor: bool
     width: int
     generation: str = ""
+
+    @property
+    def stores_meanwhile(self) -> bool:
+        """Whether blocks write their results while the next ones compute: a unit of its own copies tiles to
+        and from memory since Hopper."""
+        return self.generation in ASYNCHRONOUS
 
 
 def gpu_speed(target: Target) -> GpuSpeed:
@@ -67,6 +81,7 @@ def gpu_speed(target: Target) -> GpuSpeed:
     base = figures.get("base_clock_mhz", boost * assumptions.BASE_CLOCK_SHARE)
     launch = figures.get("launch_floor_us", assumptions.LAUNCH_FLOOR_US)
     tensor = target.precision in TENSOR_PRECISIONS and _has_tensor_units(figures, vector / 1e9)
+    sustained = _sustained(target.device.device_class, base / boost, 0.0 if tensor else _power(figures))
     return GpuSpeed(
         matrix=peak,
         vector=vector,
@@ -76,7 +91,8 @@ def gpu_speed(target: Target) -> GpuSpeed:
         clock=boost * 1e3,
         launch=launch / 1e3,
         step=_step_us(target, launch) / 1e3,
-        sustained=_sustained(target.device.device_class, base / boost, 0.0 if tensor else _power(figures)),
+        sustained=sustained,
+        burst=sustained,
         tensor=tensor,
         width={"fp32": 4, "tf32": 4, "int8": 1}.get(target.precision, 2),
         generation=_generation(target.device.architecture),
@@ -103,8 +119,12 @@ def _reached(target: Target) -> float:
     calibration, figures = target.calibration, target.figures
     if calibration is not None and "memory_bandwidth_gbs" in calibration.figures:
         return 1.0
-    has_small_cache = "cache_mb" in figures and figures["cache_mb"].value < SMALL_CACHE_MB
-    return SMALL_CACHE_SHARE if target.device.device_class == DATA_CENTRE and has_small_cache else 1.0
+    if target.device.device_class != DATA_CENTRE:
+        return 1.0
+    if "cache_mb" in figures and figures["cache_mb"].value < SMALL_CACHE_MB:
+        return SMALL_CACHE_SHARE
+    is_known = bool(_generation(target.device.architecture))
+    return CHECKED_SHARE if is_known and not STACKED_MEMORY.search(target.device.architecture) else 1.0
 
 
 def _has_tensor_units(figures: dict[str, float], vector: float) -> bool:

@@ -48,7 +48,7 @@ MEASURED_PROFILES = {("rtx3090", "eager", "amp-fp16"): (0.89, 1.13)}
 its family in the fit, took between these times what was predicted (``benchmarks/costs.py``)."""
 NVIDIA = (0.75, 1.35)
 """Kernels of measured kinds on other NVIDIA GPUs. With no network in the fit the factors of the networks
-above are 0.92 and 1.29; other GPUs may be worse, so these are wider."""
+above are 0.90 and 1.26; other GPUs may be worse, so these are wider."""
 CPU = (0.55, 1.8)
 """Kernels of measured kinds on CPUs: assumed."""
 OTHER_DEVICE = (0.45, 2.2)

@@ -76,6 +76,7 @@ def speed(**changes: Any) -> GpuSpeed:
         "launch": 0.002,
         "step": STEP,
         "sustained": 1.0,
+        "burst": 1.0,
         "tensor": True,
         "width": 2,
     }
@@ -84,10 +85,13 @@ def speed(**changes: Any) -> GpuSpeed:
 
 PRODUCTS = {
     "compute_share": 0.8,
+    "power_share": 0.9,
     "memory_share": 0.5,
     "cache_bytes": 64.0,
+    "resident_bytes": 64.0,
     "begin_cycles": 2000.0,
     "step_cycles": 100.0,
+    "store_cycles": 10.0,
     "tile_loss": 1.0,
     "resident_share": 0.1,
     "few_blocks_share": 0.3,

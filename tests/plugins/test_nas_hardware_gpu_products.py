@@ -11,6 +11,7 @@ from hardware_cases import constants, speed
 
 from nas_hardware.gpu_products import (
     SHARPNESS,
+    SHOWN_STORES,
     TENSOR_CONVOLUTIONS,
     TILES,
     TILINGS,
@@ -20,14 +21,17 @@ from nas_hardware.gpu_products import (
 )
 
 TENSOR = constants().tensor
+PLAIN = replace(TENSOR, power_share=1e9, store_cycles=0.0)
+"""Without a limit of power, and with stores that take nothing."""
 
 
-def taken(rows=1, columns=1, inner=1, batch=1, moved=0.0, on=None, by=TENSOR, tilings=None):
+def taken(rows=1, columns=1, inner=1, batch=1, moved=0.0, on=None, by=TENSOR, tilings=None, resident=None):
     """The milliseconds of products; without traffic to memory where `moved` is not given."""
     sizes = np.broadcast_arrays(
         *(np.asarray(n, dtype=np.float64) for n in (batch, rows, columns, inner, moved))
     )
-    products = Products(*(np.atleast_1d(size) for size in sizes))
+    known = None if resident is None else np.broadcast_to(float(resident), np.atleast_1d(sizes[0]).shape)
+    products = Products(*(np.atleast_1d(size) for size in sizes), resident=known)
     return products_ms(products, on or speed(), by, TILINGS if tilings is None else tilings)
 
 
@@ -36,14 +40,50 @@ def traffic(batch, rows, columns, inner):
 
 
 def test_a_large_product_runs_at_its_share_of_the_peak():
-    (found,) = taken(40960, 40960, 4096)
+    (found,) = taken(40960, 40960, 4096, by=PLAIN)
     flops = 2 * 40960**2 * 4096
     assert found == pytest.approx(flops / (100e9 * TENSOR.compute_share), rel=0.03)
 
 
+def test_the_power_limit_bounds_large_products_whatever_their_tiles_reach():
+    quick = replace(PLAIN, compute_share=3.0, power_share=0.9)
+    (found,) = taken(40960, 40960, 4096, by=quick)
+    assert found == pytest.approx(2 * 40960**2 * 4096 / (100e9 * 0.9), rel=0.03)
+
+
 def test_a_peak_that_is_not_sustained_is_not_reached():
-    large, throttled = taken(40960, 40960, 4096), taken(40960, 40960, 4096, on=speed(sustained=0.8))
-    assert throttled == pytest.approx(large / 0.8, rel=0.01)
+    large, throttled = (
+        taken(40960, 40960, 4096, by=quick, on=speed(sustained=sustained, burst=burst))
+        for quick in [replace(PLAIN, power_share=0.5)]
+        for sustained, burst in ((1.0, 1.0), (0.5, 1.0))
+    )
+    assert throttled == pytest.approx(2 * large, rel=0.1)
+
+
+def test_a_burst_is_over_before_the_limit_is_felt():
+    """One tile on one of many multiprocessors: no power to speak of, and the clock of the burst."""
+    one = {"rows": 128, "columns": 128, "inner": 32, "tilings": [(128, 128, 1)]}
+    free = replace(TENSOR, begin_cycles=0.0, step_cycles=0.0, store_cycles=0.0)
+    (slow,) = taken(**one, by=free, on=speed(sustained=0.5, burst=0.5))
+    (quick,) = taken(**one, by=free, on=speed(sustained=0.5, burst=1.0))
+    assert slow == pytest.approx(2 * quick, rel=0.01)
+
+
+def test_stores_of_the_last_wave_show_and_a_part_of_the_others():
+    """Tiles of 64 × 64 on 100 multiprocessors: 64 times 64 numbers each."""
+    arithmetic = {"columns": 64, "inner": 32, "tilings": [(64, 64, 1)]}
+    free = replace(PLAIN, begin_cycles=0.0)
+    storing = replace(free, store_cycles=10.0)
+    for waves, shown in ((1, 1.0), (4, 1 + SHOWN_STORES * 3)):
+        rows = 64 * 100 * waves
+        more = taken(rows, **arithmetic, by=storing) - taken(rows, **arithmetic, by=free)
+        assert more == pytest.approx([shown * 64 * 10 / 1e6])
+
+
+def test_chips_that_copy_tiles_by_themselves_hide_their_stores():
+    free = replace(TENSOR, store_cycles=0.0)
+    assert taken(6400, 64, 32, on=speed(generation="sm90")) == taken(6400, 64, 32, by=free)
+    assert taken(6400, 64, 32) > taken(6400, 64, 32, by=free)
 
 
 def test_a_product_that_streams_takes_its_share_of_the_bandwidth():
@@ -52,6 +92,18 @@ def test_a_product_that_streams_takes_its_share_of_the_bandwidth():
     begin = TENSOR.begin_cycles / 1e6
     rest = 1 - TENSOR.resident_share * 10e6 / moved
     assert found - begin == pytest.approx(moved * rest / (1e9 * TENSOR.memory_share), rel=0.01)
+
+
+def test_what_is_known_to_lie_in_the_cache_comes_at_its_speed():
+    """64 bytes a cycle on each of 100 multiprocessors, against half of 1 TB/s."""
+    moved = 2.0 * 8_000_000_000
+    times = [
+        taken(16, 1_000_000, 8, moved=moved, by=PLAIN, resident=resident)[0] - TENSOR.begin_cycles / 1e6
+        for resident in (0.0, moved)
+    ]
+    assert times == pytest.approx([moved / 0.5e9, moved / (64 * 100 * 1e6)], rel=0.02)
+    guessed = taken(16, 1_000_000, 8, moved=moved)
+    assert guessed == taken(16, 1_000_000, 8, moved=moved, resident=TENSOR.resident_share * 10e6)
 
 
 def test_what_fits_into_the_cache_comes_faster():
@@ -75,12 +127,12 @@ def test_the_smallest_product_begins_and_takes_one_step():
     arithmetic = 2 * 32 * 32 * 32 / (1e9 * TENSOR.compute_share / 4)
     latency = TENSOR.step_cycles / 1e6
     expected = TENSOR.begin_cycles / 1e6 + (arithmetic**SHARPNESS + latency**SHARPNESS) ** (1 / SHARPNESS)
-    assert taken() == pytest.approx([expected], rel=1e-3)
+    assert taken(by=PLAIN) == pytest.approx([expected], rel=1e-3)
 
 
 def test_one_more_tile_than_multiprocessors_costs_another_wave():
     """On 100 multiprocessors, tiles of 128 × 128; inner sizes of one step cannot be split."""
-    only_compute = replace(TENSOR, begin_cycles=0.0, step_cycles=0.0, cache_bytes=1e9, tile_loss=8.0)
+    only_compute = replace(PLAIN, begin_cycles=0.0, step_cycles=0.0, cache_bytes=1e9, tile_loss=8.0)
     tiles = 128 * np.array([99, 100, 101, 200, 201, 300])
     wave = 2 * 128 * 128 * 32 / (1e9 * TENSOR.compute_share)
     assert taken(tiles, 128, 32, by=only_compute) == pytest.approx(np.array([1, 1, 2, 2, 3, 3]) * wave)
@@ -177,7 +229,7 @@ def test_more_traffic_is_never_cheaper(drawn):
     assert all((less <= more).all() for less, more in pairwise(times))
 
 
-@pytest.mark.parametrize("name", ["matrix", "bandwidth", "cache", "clock", "sustained"])
+@pytest.mark.parametrize("name", ["matrix", "bandwidth", "cache", "clock", "sustained", "burst"])
 def test_a_faster_device_is_never_slower(drawn, name):
     batch, rows, columns, inner = drawn
     moved = traffic(*drawn)
@@ -199,6 +251,9 @@ def test_nothing_is_faster_than_light(drawn):
     batch, rows, columns, inner = drawn
     light = 2 * batch * rows * columns * inner / (100e9 * TENSOR.compute_share)
     assert (taken(rows, columns, inner, batch, traffic(*drawn)) >= light * (1 - 1e-9)).all()
+    unbound = replace(TENSOR, compute_share=10.0)
+    light = 2 * batch * rows * columns * inner / (100e9 * TENSOR.power_share)
+    assert (taken(rows, columns, inner, batch, traffic(*drawn), by=unbound) >= light * (1 - 1e-9)).all()
 
 
 def test_each_product_is_priced_by_itself(drawn):

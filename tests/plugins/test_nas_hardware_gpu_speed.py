@@ -13,7 +13,7 @@ from nas.costs.calibration import Calibration
 from nas.costs.target import Figure
 from nas_hardware import assumptions
 from nas_hardware.catalogue import shipped_targets
-from nas_hardware.gpu_speed import CONSUMER_CLOCK, SUSTAINED_EXPONENT, GpuSpeed, gpu_speed
+from nas_hardware.gpu_speed import CHECKED_SHARE, CONSUMER_CLOCK, SUSTAINED_EXPONENT, GpuSpeed, gpu_speed
 from nas_hardware.kernels import GPU_CLASSES
 
 
@@ -148,6 +148,38 @@ def test_old_data_centre_cards_reach_less_of_their_bandwidth(device_class, cache
     """Those with small caches; 0 stands for a cache of unknown size."""
     found = gpu_speed(device(device_class=device_class, cache_mb=cache))
     assert found.bandwidth == pytest.approx(share * 1e9)
+
+
+@pytest.mark.parametrize(
+    ("device_class", "architecture", "share"),
+    [
+        ("dc-gpu", "Ada AD102 sm89", CHECKED_SHARE),
+        ("dc-gpu", "Ampere GA102 sm86", CHECKED_SHARE),
+        ("dc-gpu", "Ampere GA100 sm80", 1.0),
+        ("dc-gpu", "Hopper GH100 sm90", 1.0),
+        ("dc-gpu", "CDNA3", 1.0),
+        ("consumer-gpu", "Ada AD102 sm89", 1.0),
+    ],
+)
+def test_check_codes_take_their_share_where_memory_has_no_room_for_them(device_class, architecture, share):
+    found = gpu_speed(device(device_class=device_class, architecture=architecture, cache_mb=40.0))
+    assert found.bandwidth == pytest.approx(share * 1e9)
+    assert gpu_speed(device(device_class=device_class, architecture=architecture, cache_mb=0)).bandwidth == (
+        found.bandwidth
+    )
+
+
+def test_networks_run_too_long_for_a_burst():
+    for target in (device(base_clock_mhz=250.0), device(device_class="consumer-gpu")):
+        found = gpu_speed(target)
+        assert found.burst == found.sustained
+
+
+@pytest.mark.parametrize(
+    ("generation", "hides"), [("sm80", False), ("sm89", False), ("", False), ("sm90", True), ("sm120", True)]
+)
+def test_stores_are_hidden_since_hopper(generation, hides):
+    assert gpu_speed(device(architecture=f"some {generation}")).stores_meanwhile == hides
 
 
 def test_a_bandwidth_that_was_measured_is_reached():
