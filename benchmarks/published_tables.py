@@ -23,7 +23,8 @@ class Table:
     """One column of a published page: where it is, what was measured on, which networks its rows name.
 
     `column` counts from the name, `after` is what rows come behind, and `per_second` says that the column
-    tells networks a second and not milliseconds. `use` says what the figures of the model owe to it.
+    tells networks a second and not milliseconds; `size` is the column of the image, where rows tell it. `use`
+    says what the figures of the model owe to it.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Table:
     use: str
     per_second: bool = False
     after: str = ""
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ def rows_of(table: Table, folder: Path) -> Sequence[Published]:
     text = page.read_text(encoding="utf-8")
     for name, cells in _rows(text[text.find(table.after) :]):
         network = table.networks.get(name)
+        if network and table.size is not None:
+            network += "@" + cells[table.size].partition("x")[0]
         value = _number(cells[table.column]) if len(cells) > table.column else None
         if network and value and network not in found:
             found[network] = Published(network, 1e3 / value if table.per_second else value)
@@ -75,7 +79,7 @@ def _number(cell: str) -> float | None:
 
 
 def build(network: str) -> tuple[nn.Module, tuple[int, int, int]]:
-    """A network in its deployed form, and the shape of its input."""
+    """A network in its deployed form, and the shape of its input: ``name`` or ``name@side``."""
     kind, _, size = network.partition(":")
     makers: Mapping[str, Callable[[str], nn.Module]] = {"yolov8": detector, "yolov8-cls": classifier}
     if kind in makers:
@@ -84,8 +88,10 @@ def build(network: str) -> tuple[nn.Module, tuple[int, int, int]]:
     import timm
     from timm.utils.model import reparameterize_model
 
-    module = timm.create_model(network).eval()
-    return reparameterize_model(module), module.default_cfg["input_size"]
+    name, _, side = network.partition("@")
+    module = timm.create_model(name).eval()
+    shape = (3, int(side), int(side)) if side else module.default_cfg["input_size"]
+    return reparameterize_model(module), shape
 
 
 def group_of(network: str) -> str:
@@ -144,7 +150,10 @@ EFFICIENTFORMER_2 = {
 }
 
 
-ROUNDED, SEEN = "tiles and the step rounded on it", "in sight"
+EFFICIENTVIT = {f"EfficientViT-B{size}": f"efficientvit_b{size}" for size in (1, 2, 3)}
+
+ROUNDED, SEEN, NONE = "tiles and the step rounded on it", "in sight", "none"
+HALF = {"precision": "fp16", "runtime": "tensorrt"}
 
 
 def _torch2trt(device: str, runtime: str, column: int, use: str) -> Table:
@@ -154,6 +163,12 @@ def _torch2trt(device: str, runtime: str, column: int, use: str) -> Table:
     return Table(title, "torch2trt/README.md", device, options, column, TORCH2TRT, use, per_second=True)
 
 
+def _efficientvit(device: str, column: int) -> Table:
+    title = f"Jetson {device.split('-')[-1].capitalize()}, TensorRT, fp16, batch 1"
+    page = "efficientvit/applications/efficientvit_cls/README.md"
+    return Table(title, page, device, HALF, column, EFFICIENTVIT, NONE, size=1)
+
+
 def _paddle(batch: int, column: int) -> Table:
     options = {"precision": "fp32", "runtime": "tensorrt", "batch_size": batch}
     page = "PaddleClas/docs/zh_CN/models/ImageNet1k/model_list.md"
@@ -161,7 +176,6 @@ def _paddle(batch: int, column: int) -> Table:
     return Table(f"V100, TensorRT, fp32, batch {batch}", page, "v100", options, column, PADDLE, use)
 
 
-HALF = {"precision": "fp16", "runtime": "tensorrt"}
 YOLO_PAGE, YOLO_T4 = "ultralytics/docs/en/models/yolov8.md", "ultralytics/docs/en/compare/yolo11-vs-yolov8.md"
 IPHONE = ("iphone12", {"precision": "fp16"})
 TABLES = (
@@ -173,6 +187,8 @@ TABLES = (
     *(_paddle(batch, column) for batch, column in ((1, 3), (4, 4), (8, 5))),
     _torch2trt("jetson-agx-xavier", "tensorrt", 4, SEEN),
     _torch2trt("jetson-nano", "tensorrt", 2, SEEN),
+    _efficientvit("jetson-agx-orin", 7),
+    _efficientvit("jetson-nano", 6),
     _torch2trt("jetson-agx-xavier", "eager", 3, "the dispatch of its host rounded on it"),
     _torch2trt("jetson-nano", "eager", 1, SEEN),
     Table("iPhone 12, Core ML", "ml-mobileone/README.md", *IPHONE, 2, MOBILEONE, "its start rounded on it"),
