@@ -67,7 +67,8 @@ def evaluate(folder: Path) -> Iterator[Result]:
     for table in TABLES:
         groups = defaultdict(list)
         for row in rows_of(table, folder):
-            groups[group_of(row.network)].append((row.milliseconds, _cost(row.network, table)))
+            group = group_of(row.network) if table.apart else ""
+            groups[group].append((row.milliseconds, _cost(row.network, table)))
         for group, pairs in groups.items():
             yield _result(table, group, pairs)
 

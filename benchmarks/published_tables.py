@@ -23,8 +23,9 @@ class Table:
     """One column of a published page: where it is, what was measured on, which networks its rows name.
 
     `column` counts from the name, `after` is what rows come behind, and `per_second` says that the column
-    tells networks a second and not milliseconds; `size` is the column of the image, where rows tell it. `use`
-    says what the figures of the model owe to it.
+    tells networks a second and not milliseconds; `size` is the column of the image, where rows tell it, and
+    `apart` says that grouped convolutions and transformers are told apart. `use` says what the figures of the
+    model owe to it.
     """
 
     title: str
@@ -37,6 +38,7 @@ class Table:
     per_second: bool = False
     after: str = ""
     size: int | None = None
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,12 @@ EFFICIENTFORMER_2 = {
 }
 
 
+TRANSFORMERS_LIBRARY = {
+    "Image Classification/ViT": "vit_base_patch16_224",
+    "Image Classification/BeiT": "beit_base_patch16_224",
+    "Image Classification/ConvNeXT": "convnext_large",
+    "Image Classification/ResNet": "resnet50",
+}
 EFFICIENTVIT = {f"EfficientViT-B{size}": f"efficientvit_b{size}" for size in (1, 2, 3)}
 
 ROUNDED, SEEN, NONE = "tiles and the step rounded on it", "in sight", "none"
@@ -173,7 +181,18 @@ def _paddle(batch: int, column: int) -> Table:
     options = {"precision": "fp32", "runtime": "tensorrt", "batch_size": batch}
     page = "PaddleClas/docs/zh_CN/models/ImageNet1k/model_list.md"
     use = ROUNDED if batch == 1 else SEEN
-    return Table(f"V100, TensorRT, fp32, batch {batch}", page, "v100", options, column, PADDLE, use)
+    return Table(
+        f"V100, TensorRT, fp32, batch {batch}", page, "v100", options, column, PADDLE, use, apart=True
+    )
+
+
+def _transformers(device: str, batch: int, runtime: str) -> Table:
+    options = {"precision": "fp32", "runtime": runtime, "batch_size": batch}
+    title = f"{device.upper()}, {runtime}, fp32, batch {batch}"
+    page = "transformers/docs/source/en/perf_torch_compile.md"
+    column, use = (2, "what a compiler joins chosen on it") if runtime == "compiled" else (1, SEEN)
+    heading = f"### {device.upper()} (batch size: {batch})"
+    return Table(title, page, device, options, column, TRANSFORMERS_LIBRARY, use, after=heading)
 
 
 YOLO_PAGE, YOLO_T4 = "ultralytics/docs/en/models/yolov8.md", "ultralytics/docs/en/compare/yolo11-vs-yolov8.md"
@@ -189,6 +208,12 @@ TABLES = (
     _torch2trt("jetson-nano", "tensorrt", 2, SEEN),
     _efficientvit("jetson-agx-orin", 7),
     _efficientvit("jetson-nano", 6),
+    *(
+        _transformers(device, batch, runtime)
+        for device in ("v100", "t4")
+        for runtime in ("eager", "compiled")
+        for batch in (1, 4, 16)
+    ),
     _torch2trt("jetson-agx-xavier", "eager", 3, "the dispatch of its host rounded on it"),
     _torch2trt("jetson-nano", "eager", 1, SEEN),
     Table("iPhone 12, Core ML", "ml-mobileone/README.md", *IPHONE, 2, MOBILEONE, "its start rounded on it"),

@@ -58,7 +58,7 @@ OTHER_KIND = (0.5, 2.0)
 DISPATCH = (0.6, 1.7)
 """Time that the host spends on operators, which depends on a host that no target names: assumed."""
 GROUPED = (0.5, 4.0)
-"""Grouped convolutions in TensorRT: networks of them on a V100 in single precision took 1.4 (batch 8) to 2.7
+"""Grouped convolutions in TensorRT: networks of them on a V100 in single precision took 1.4 (batch 8) to 2.9
 times (batch 1) what is predicted, the more the more groups they have, as if a release ran one kernel for each
 (PaddlePaddle/PaddleClas; ``benchmarks/results/costs_published.md``)."""
 LAUNCH = (0.5, 2.0)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from nas.costs.liveness import Allocation, alive
 from nas.costs.operators import Operator, Trace
 from nas.costs.target import Target
-from nas_hardware.fusion import executed
+from nas_hardware.fusion import executed, rules_of
 
 CONVOLUTIONS = frozenset({"conv", "conv_depthwise", "conv_grouped"})
 TORCH_RUNTIMES = frozenset({"eager"})
@@ -92,7 +92,7 @@ def _workspace(operator: Operator) -> int:
 def _in_place(live: Sequence[int], trace: Trace, target: Target) -> list[int]:
     """The same where fused operators write in the place of what they are the last to read."""
     ending = _ending(trace.allocations)
-    steps = executed(trace.operators, target.runtime)
+    steps = executed(trace.operators, rules_of(target))
     return [
         size - step.operator.bytes_written
         if not step.is_kernel and step.operator.bytes_written in ending.get(index, ())

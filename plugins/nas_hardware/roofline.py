@@ -26,7 +26,7 @@ from nas.costs.target import Target
 from nas.costs.target_file import PEAKS
 from nas_hardware import assumptions
 from nas_hardware.assembly import Time, assembled, calibration_for, kernel_time
-from nas_hardware.fusion import Step, executed
+from nas_hardware.fusion import Step, executed, rules_of
 from nas_hardware.sparse import sparse_share
 
 NAME = "roofline"
@@ -53,7 +53,7 @@ class _Speed:
 def predict(trace: Trace, target: Target) -> Cost:
     """The cost of a traced module on a target; latency, interval and energy are sums over its operators."""
     speed = _speed(target)
-    steps = executed(trace.operators, target.runtime)
+    steps = executed(trace.operators, rules_of(target))
     calibration = calibration_for(target, NAME)
     factors = calibration.factors(trace.operators) if calibration else np.ones(len(steps))
     added = calibration.added_ms(trace.operators) if calibration else np.zeros(len(steps))

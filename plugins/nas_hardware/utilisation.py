@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from nas_hardware import intervals, roofline
 from nas_hardware.assembly import assembled, calibration_for, kernel_time
 from nas_hardware.dispatch import combined_ms, dispatch_ms, on_cpu
-from nas_hardware.fusion import executed
+from nas_hardware.fusion import executed, rules_of
 from nas_hardware.kernels import kernels_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def predict(trace: Trace, target: Target) -> Cost:
     calibration = calibration_for(target, NAME)
     if calibration is not None and on_cpu(target):
         return _measured_cpu(trace, target, calibration)
-    steps = executed(trace.operators, target.runtime)
+    steps = executed(trace.operators, rules_of(target))
     kernels = kernels_of(steps, target)
     busy = kernels.busy_ms
     launch = kernels.launch_ms

@@ -145,7 +145,9 @@ def test_what_cannot_run_is_said_in_one_line():
 
 
 def test_without_a_compiler_eager_is_offered(monkeypatch):
-    def broken(module: nn.Module) -> nn.Module:
+    def broken(module: nn.Module, mode: str) -> nn.Module:
+        assert mode == "reduce-overhead"  # CUDA graphs, where there is CUDA
+
         def run(*inputs: torch.Tensor) -> None:
             raise RuntimeError("no compiler\nat all")
 

@@ -9,11 +9,11 @@ from torch.nn import functional
 
 from nas.costs import estimate
 from nas.costs.trace import trace
-from nas_hardware.fusion import FOLDING, PRODUCERS, executed
+from nas_hardware.fusion import FOLDING, JOINED, executed
 
 SHAPE = (8, 14, 14)
 DEPLOYED = sorted(FOLDING)
-OTHERS = sorted(set(PRODUCERS) - FOLDING)
+OTHERS = sorted(set(JOINED) - FOLDING)
 
 
 class Normed(nn.BatchNorm2d):
@@ -82,7 +82,7 @@ def test_a_norm_behind_something_else_or_beside_another_reader_is_run(module):
 
 @pytest.mark.parametrize("target", ["a100", "pixel6", "iphone12"])
 def test_a_norm_of_a_library_costs_what_one_of_torch_does(target):
-    """But for the bias that the merged module carries."""
+    """But for the bias of the merged module; compilers make one kernel of the norm and what follows."""
     own = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU())
     times = [estimate(module, SHAPE, target).latency_ms for module in (plain(), own)]
-    assert times[0] == pytest.approx(times[1], rel=1e-3)
+    assert times[0] == pytest.approx(times[1], rel=1e-2)

@@ -11,7 +11,7 @@ from torch import nn
 from nas.costs import Cost, Device, Figure, Target, estimate
 from nas_hardware import assumptions
 
-LEVELS = ("eager", "compiled", "whole-model")
+LEVELS = ("eager", "tensorrt", "whole-model")
 LAUNCH_US = 5.0
 BANDWIDTH = 1000.0
 
@@ -44,7 +44,7 @@ def price(shape: tuple[int, int], runtime: str, batch: int = 1) -> Cost:
     return estimate(network(*shape), (shape[1],), target(runtime, batch), model="roofline")
 
 
-@pytest.mark.parametrize(("runtime", "launches"), [("eager", 96), ("compiled", 48), ("whole-model", 1)])
+@pytest.mark.parametrize(("runtime", "launches"), [("eager", 96), ("tensorrt", 48), ("whole-model", 1)])
 def test_time_is_bytes_over_bandwidth_and_launches(runtime: str, launches: int) -> None:
     cost = price(DEEP, runtime)
     moved = sum(operator.bytes_moved for operator in cost.operators)
@@ -53,7 +53,7 @@ def test_time_is_bytes_over_bandwidth_and_launches(runtime: str, launches: int) 
 
 
 def test_one_kernel_moves_what_fused_layers_move() -> None:
-    layers, whole = price(DEEP, "compiled"), price(DEEP, "whole-model")
+    layers, whole = price(DEEP, "tensorrt"), price(DEEP, "whole-model")
     assert [operator.bytes_moved for operator in layers.operators] == [
         operator.bytes_moved for operator in whole.operators
     ]
@@ -61,14 +61,14 @@ def test_one_kernel_moves_what_fused_layers_move() -> None:
 
 def test_the_order_of_a_deep_and_a_shallow_network_turns_with_the_level() -> None:
     first = {level: price(DEEP, level).latency_ms < price(SHALLOW, level).latency_ms for level in LEVELS}
-    assert first == {"eager": False, "compiled": False, "whole-model": True}
+    assert first == {"eager": False, "tensorrt": False, "whole-model": True}
 
 
 def test_the_order_turns_with_the_batch_too() -> None:
     """Launches are paid once for a batch, arithmetic and maps for each sample."""
 
     def gap(batch: int) -> float:
-        deep, shallow = price(DEEP, "compiled", batch), price(SHALLOW, "compiled", batch)
+        deep, shallow = price(DEEP, "tensorrt", batch), price(SHALLOW, "tensorrt", batch)
         return deep.latency_ms / shallow.latency_ms
 
     assert gap(1) > gap(256)

@@ -10,7 +10,7 @@ from nas.costs import Cost, Device, Figure, Operator, Target, Trace
 from nas.costs.target import RUNTIMES
 from nas_hardware import assumptions
 from nas_hardware.energy import MEMORY_POWER_SHARE
-from nas_hardware.fusion import PRODUCERS, executed
+from nas_hardware.fusion import JOINED, executed, rules_of
 from nas_hardware.roofline import predict
 
 
@@ -165,7 +165,7 @@ def chain(*kinds: str, residual: int | None = None) -> list[Operator]:
     return made
 
 
-def steps(operators: list[Operator], runtime: str = "compiled") -> list[tuple[bool, int]]:
+def steps(operators: list[Operator], runtime: str = "tensorrt") -> list[tuple[bool, int]]:
     return [(step.is_kernel, step.bytes_moved) for step in executed(operators, runtime)]
 
 
@@ -173,7 +173,7 @@ def test_eager_fuses_nothing():
     assert steps(chain("conv", "pointwise", "pointwise"), "eager") == [(True, 2 * SIZE)] * 3
 
 
-@pytest.mark.parametrize("runtime", [runtime for runtime in RUNTIMES if runtime != "eager"])
+@pytest.mark.parametrize("runtime", sorted(set(RUNTIMES) - {"eager", "compiled"}))
 @pytest.mark.parametrize("producer", ["conv", "conv_depthwise", "conv_grouped", "gemm", "bmm", "norm"])
 def test_activations_join_their_producer(runtime, producer):
     assert steps(chain(producer, "pointwise", "pointwise"), runtime) == [
@@ -181,6 +181,28 @@ def test_activations_join_their_producer(runtime, producer):
         (False, 0),
         (False, 0),
     ]
+
+
+@pytest.mark.parametrize("producer", ["conv", "conv_depthwise", "conv_grouped", "gemm", "bmm", "sdpa"])
+def test_a_compiler_that_calls_a_library_writes_what_follows_as_one_kernel(producer):
+    found = steps(chain(producer, "pointwise", "norm", "pointwise"), "compiled")
+    assert found == [(True, 2 * SIZE), (True, 2 * SIZE), (False, 0), (False, 0)]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("pointwise", "norm"), ("pointwise", "softmax"), ("norm", "pointwise")]
+)
+def test_it_joins_what_streams(first, second):
+    assert steps(chain(first, second), "compiled") == [(True, 2 * SIZE), (False, 0)]
+    assert steps(chain("norm", "norm"), "compiled") == [(True, 2 * SIZE)] * 2
+
+
+@pytest.mark.parametrize(
+    ("device_class", "rules"), [("dc-gpu", "compiled"), ("x86-cpu", "compiled"), ("tpu", "whole-model")]
+)
+def test_compilers_of_accelerators_write_everything(device_class, rules):
+    assert rules_of(target("compiled", device_class)) == rules
+    assert rules_of(target("tensorrt", device_class)) == "tensorrt"
 
 
 @pytest.mark.parametrize("producer", ["pool", "softmax", "copy", "sdpa", "custom", "reduce"])
@@ -214,7 +236,7 @@ def test_a_gate_is_not_fused_into_the_small_kernel_that_made_it():
 
 
 def test_every_runtime_says_what_it_fuses():
-    assert set(PRODUCERS) == set(RUNTIMES)
+    assert set(JOINED) == set(RUNTIMES)
 
 
 def test_fusion_makes_a_network_faster_and_no_smaller():

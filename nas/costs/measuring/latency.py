@@ -109,11 +109,12 @@ def _input(
 
 
 def _compiled(module: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> Callable[..., Any]:
-    """The module compiled for its inputs; CostError where there is no compiler that works."""
+    """The module compiled for its inputs, on a GPU as one graph that the host starts, as costs are predicted;
+    CostError where there is no compiler that works."""
     import torch._dynamo
 
     torch._dynamo.reset()
-    compiled: Callable[..., Any] = torch.compile(module)
+    compiled: Callable[..., Any] = torch.compile(module, mode="reduce-overhead")
     try:
         compiled(*inputs)
     except Exception as error:
