@@ -248,7 +248,7 @@ def test_a_network_with_nearly_equal_work_is_faster() -> None:
         for name in ("inceptionnext_t", "convnext_tiny")
     )
     assert 0.93 < ours.macs / theirs.macs < 0.95
-    assert ours.latency_ms < 0.75 * theirs.latency_ms
+    assert ours.latency_ms < 0.8 * theirs.latency_ms
 
 
 # The published networks.
