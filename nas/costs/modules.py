@@ -24,6 +24,9 @@ def load_module(reference: str) -> nn.Module:
     from torch import nn
 
     name, _, attribute = reference.partition(":")
+    if name.endswith(".py"):
+        module = name.removesuffix(".py").strip("./").replace("/", ".")
+        raise InputError(f"{reference}: name the module and not its file, {module}:{attribute or 'callable'}")
     if not name or not attribute.isidentifier() or not all(part.isidentifier() for part in name.split(".")):
         raise InputError(f"{reference!r} is not of the form package.module:callable")
     with _here_first():

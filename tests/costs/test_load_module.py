@@ -93,3 +93,12 @@ def test_what_is_wrong_is_said_in_one_line(folder, reference, reason):
         load_module(reference)
     assert "\n" not in str(caught.value)
     assert repr(reference)[1:-1] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "file", ["costs_user_models.py", "./costs_user_models.py", "nets/costs_user_models.py"]
+)
+def test_the_name_of_a_file_is_turned_into_that_of_its_module(folder, file):
+    module = file.removeprefix("./").removesuffix(".py").replace("/", ".")
+    with pytest.raises(InputError, match=f"not its file, {module}:build$"):
+        load_module(f"{file}:build")
