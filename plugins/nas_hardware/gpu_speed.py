@@ -19,9 +19,12 @@ PACKED_HALF = 2.5
 numbers at a time reach twice the peak (P100), matrix units four times and more."""
 SUSTAINED_EXPONENT = 0.5
 """How far the clock falls towards the base clock under load: peak · (base / boost) to this power."""
-VECTOR_WATTS = 14.0
-"""The power in watts for each Tflop/s of vector units above which they keep the boost clock: matrix units are
-what drives data centre cards to their limit. Rounded by hand on T4 and A100, which lie on either side."""
+VECTOR_WATTS = ((89, 7.0), (80, 11.0), (0, 14.0))
+"""The power in watts for each Tflop/s of vector units above which they keep the boost clock, from a compute
+capability on: each process needs less. Below it they run at what the power allows, at least at the base
+clock; matrix units are what drives data centre cards to their limit. Rounded by hand on products in single
+precision on T4 and A100, which lie on either side (NeuSight's kernels for training), and on L4 and H100 (those
+for testing)."""
 CONSUMER_CLOCK = 1.15
 """The clock of consumer cards under load as a share of the boost clock of their specification: a typical
 clock, which their coolers let them exceed, where that of data centre cards is the highest."""
@@ -81,7 +84,9 @@ def gpu_speed(target: Target) -> GpuSpeed:
     base = figures.get("base_clock_mhz", boost * assumptions.BASE_CLOCK_SHARE)
     launch = figures.get("launch_floor_us", assumptions.LAUNCH_FLOOR_US)
     tensor = target.precision in TENSOR_PRECISIONS and _has_tensor_units(figures, vector / 1e9)
-    sustained = _sustained(target.device.device_class, base / boost, 0.0 if tensor else _power(figures))
+    generation = _generation(target.device.architecture)
+    power = 0.0 if tensor else _power(figures, generation)
+    sustained = _sustained(target.device.device_class, base / boost, power)
     return GpuSpeed(
         matrix=peak,
         vector=vector,
@@ -95,7 +100,7 @@ def gpu_speed(target: Target) -> GpuSpeed:
         burst=sustained,
         tensor=tensor,
         width={"fp32": 4, "tf32": 4, "int8": 1}.get(target.precision, 2),
-        generation=_generation(target.device.architecture),
+        generation=generation,
     )
 
 
@@ -133,15 +138,17 @@ def _has_tensor_units(figures: dict[str, float], vector: float) -> bool:
     return "tf32_tflops" in figures or half > PACKED_HALF * vector
 
 
-def _power(figures: dict[str, float]) -> float:
-    """The power of a GPU as a share of what its vector units need."""
-    return figures.get("tdp_w", 0.0) / (VECTOR_WATTS * figures.get("fp32_tflops", float("inf")))
+def _power(figures: dict[str, float], generation: str) -> float:
+    """The power of a GPU as a share of what its vector units need; 0 where it is not known."""
+    capability = int(generation.removeprefix("sm") or 0)
+    watts = next(watts for least, watts in VECTOR_WATTS if capability >= least)
+    return figures.get("tdp_w", 0.0) / (watts * figures.get("fp32_tflops", float("inf")))
 
 
 def _sustained(device_class: str, base_share: float, power: float) -> float:
     """The share of the peak that the clock under load leaves, from the base clock as a share of the boost,
-    or from the power, which may allow for more."""
+    or from the power where it is known (not 0)."""
     if device_class == "consumer-gpu":
         return CONSUMER_CLOCK
-    by_clock: float = base_share**SUSTAINED_EXPONENT
+    by_clock: float = base_share if power else base_share**SUSTAINED_EXPONENT
     return min(1.0, max(by_clock, power))
