@@ -20,8 +20,8 @@ numbers at a time reach twice the peak (P100), matrix units four times and more.
 SUSTAINED_EXPONENT = 0.5
 """How far the clock falls towards the base clock under load: peak · (base / boost) to this power."""
 VECTOR_WATTS = ((89, 7.0), (80, 11.0), (0, 14.0))
-"""The power in watts for each Tflop/s of vector units above which they keep the boost clock, from a compute
-capability on: each process needs less. Below it they run at what the power allows, at least at the base
+"""The power in watts for each Tflop/s of vector units above which they keep the boost clock, by the least
+compute capability: each process needs less. Below it they run at what the power allows, at least at the base
 clock; matrix units are what drives data centre cards to their limit. Rounded by hand on products in single
 precision on T4 and A100, which lie on either side (NeuSight's kernels for training), and on L4 and H100 (those
 for testing)."""
