@@ -23,8 +23,8 @@ VECTOR_WATTS = ((89, 7.0), (80, 11.0), (0, 14.0))
 """The power in watts for each Tflop/s of vector units above which they keep the boost clock, by the least
 compute capability: each process needs less. Below it they run at what the power allows, at least at the base
 clock; matrix units are what drives data centre cards to their limit. Rounded by hand on products in single
-precision on T4 and A100, which lie on either side (NeuSight's kernels for training), and on L4 and H100 (those
-for testing)."""
+precision on T4 and A100, which lie on either side (NeuSight's kernels for training), and on L4 and H100 (its
+kernels for testing)."""
 CONSUMER_CLOCK = 1.15
 """The clock of consumer cards under load as a share of the boost clock of their specification: a typical
 clock, which their coolers let them exceed, where that of data centre cards is the highest."""
