@@ -25,7 +25,9 @@ def load_module(reference: str) -> nn.Module:
 
     name, _, attribute = reference.partition(":")
     if name.endswith(".py"):
-        module = name.removesuffix(".py").strip("./").replace("/", ".")
+        path = Path(name)
+        elsewhere = path.is_absolute() or ".." in path.parts
+        module = path.stem if elsewhere else ".".join(path.with_suffix("").parts)
         raise InputError(f"{reference}: name the module and not its file, {module}:{attribute or 'callable'}")
     if not name or not attribute.isidentifier() or not all(part.isidentifier() for part in name.split(".")):
         raise InputError(f"{reference!r} is not of the form package.module:callable")

@@ -67,6 +67,9 @@ class ProductConstants:
     what lies there; the share of the bandwidth that a few blocks reach; operations at the peak for each byte
     that the cache delivers at least: a chip's cache grows with its matrix units, or neighbouring blocks share
     what they read.
+
+    `compute_share` is that of tiles, and may exceed 1: waves overlap, where the model counts whole ones.
+    `power_share` does not, and bounds every product.
     """
 
     compute_share: float

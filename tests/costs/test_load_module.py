@@ -96,9 +96,15 @@ def test_what_is_wrong_is_said_in_one_line(folder, reference, reason):
 
 
 @pytest.mark.parametrize(
-    "file", ["costs_user_models.py", "./costs_user_models.py", "nets/costs_user_models.py"]
+    ("file", "module"),
+    [
+        ("costs_user_models.py", "costs_user_models"),
+        ("./costs_user_models.py", "costs_user_models"),
+        ("nets/costs_user_models.py", "nets.costs_user_models"),
+        ("/nets/costs_user_models.py", "costs_user_models"),
+        ("../costs_user_models.py", "costs_user_models"),
+    ],
 )
-def test_the_name_of_a_file_is_turned_into_that_of_its_module(folder, file):
-    module = file.removeprefix("./").removesuffix(".py").replace("/", ".")
+def test_the_name_of_a_file_is_turned_into_that_of_its_module(folder, file, module):
     with pytest.raises(InputError, match=f"not its file, {module}:build$"):
         load_module(f"{file}:build")

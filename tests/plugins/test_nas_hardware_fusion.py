@@ -73,6 +73,11 @@ def test_every_convolution_takes_its_norm_in(layer):
     assert not steps(nn.Sequential(layer, Normed(8)), "tensorrt")["batch_norm"][1]
 
 
+def test_a_linear_layer_takes_its_norm_in():
+    found = executed(trace(nn.Sequential(nn.Linear(16, 8), Normed(8)), (16,)).operators, "onnxruntime")
+    assert [step.is_kernel for step in found] == [True, False, False]
+
+
 @pytest.mark.parametrize("module", [nn.Sequential(nn.ReLU(), Normed(8)), Normed(8), Skipping()])
 def test_a_norm_behind_something_else_or_beside_another_reader_is_run(module):
     moved, _, flops = steps(module, "tensorrt")["batch_norm"]
