@@ -60,8 +60,8 @@ def _resident(
     the share of libraries whose inputs go by too. Results take each other's place."""
     one = read + weights + written
     all_layers = one + (LAYERS - 1) * (weights + own * read)
-    inputs = own * _kept(all_layers / cache) + (1 - own) * _kept(one / cache)
-    return read * inputs + weights * _kept(all_layers / cache) + written * _kept(one / cache)
+    over_layers, over_one = _kept(all_layers / cache), _kept(one / cache)
+    return own * read * over_layers + (1 - own) * read * over_one + weights * over_layers + written * over_one
 
 
 def _kept(passed: np.ndarray) -> np.ndarray:
