@@ -13,7 +13,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from nas_hardware.gpu_products import ProductConstants, Products, products_ms
-from nas_hardware.winograd import VectorConstants, convolutions_ms
+from nas_hardware.vector_products import VectorConstants, vector_products_ms
+from nas_hardware.winograd import convolutions_ms
 from nas_hardware.work import Work
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ def log_errors(kernels: Kernels, constants: ProductConstants) -> Column:
     """The logarithm of predicted over measured for each product."""
     if kernels.tiles is not None and isinstance(constants, VectorConstants):
         predicted = convolutions_ms(kernels.products, kernels.tiles, kernels.speed, constants)
+    elif isinstance(constants, VectorConstants):
+        predicted = vector_products_ms(kernels.products, kernels.speed, constants)
     else:
         predicted = products_ms(kernels.products, kernels.speed, constants)
     launched = launched_ms(predicted, kernels.speed.launch, kernels.overhead, kernels.hidden)
@@ -131,7 +134,6 @@ def _sampled(kernels: Kernels, size: int) -> Kernels:
 
 
 def _chosen(kernels: Kernels, order: NDArray[np.int64]) -> Kernels:
-    columns = {field.name: getattr(kernels.products, field.name) for field in fields(Products)}
-    products = Products(**{name: column[order] for name, column in columns.items() if column is not None})
+    products = kernels.products.chosen(order)
     tiles = None if kernels.tiles is None else (kernels.tiles[0][order], kernels.tiles[1][order])
     return replace(kernels, products=products, milliseconds=kernels.milliseconds[order], tiles=tiles)

@@ -145,6 +145,6 @@ def _product(row: Mapping[str, str], kernel: str) -> tuple[float, ...]:
         images, inputs, outputs = (int(row[name]) for name in ("B", "Input_Channel", "Output_Channel"))
         moved = images * inputs * size**2 + outputs * inputs * taps**2 + images * out**2 * outputs
         return 1, images * out**2, outputs, inputs * taps**2, SINGLE * moved
-    batch, m, n, k = (int(row[name]) for name in ("B", "M", "N", "K"))
+    batch, m, inner, columns = (int(row[name]) for name in ("B", "M", "N", "K"))
     groups, m = (batch, m) if kernel == "bmm" else (1, m * batch)
-    return groups, m, n, k, SINGLE * groups * (m * k + n * k + m * n)
+    return groups, m, columns, inner, SINGLE * groups * (m * inner + inner * columns + m * columns)

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas_hardware.gpu_products import TENSOR_CONVOLUTIONS, ProductConstants, Products, products_ms
-from nas_hardware.winograd import VectorConstants, convolutions_ms
+from nas_hardware.vector_products import VectorConstants, vector_products_ms
+from nas_hardware.winograd import convolutions_ms
 from nas_hardware.work import CLASSES, CONVOLUTION_CLASSES
 
 if TYPE_CHECKING:
@@ -121,8 +122,11 @@ def tilings_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
         chosen = work.chosen(some)
         tiles = chosen["tiles_2"], chosen["tiles_4"]
         found[some] = convolutions_ms(_products(chosen), tiles, vector_speed, constants.vector)
-    if (some := on_vector & ~images).any():
+    attention = work.is_of("sdpa")
+    if (some := on_vector & attention).any():
         found[some] = products_ms(_products(work.chosen(some)), vector_speed, constants.vector)
+    if (some := on_vector & ~images & ~attention).any():
+        found[some] = vector_products_ms(_products(work.chosen(some)), vector_speed, constants.vector)
     if (some := ~on_vector & images).any():
         found[some] = products_ms(_products(work.chosen(some)), speed, tensor, TENSOR_CONVOLUTIONS)
     if (some := ~on_vector & ~images).any():

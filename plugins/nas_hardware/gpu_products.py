@@ -99,6 +99,12 @@ class Products:
     moved: Column
     resident: Column | None = None
 
+    def chosen(self, mask: NDArray[np.bool_]) -> Products:
+        """Some of the products."""
+        resident = None if self.resident is None else self.resident[mask]
+        sizes = self.batch, self.rows, self.columns, self.inner, self.moved
+        return Products(*(size[mask] for size in sizes), resident=resident)
+
 
 def products_ms(
     products: Products,
@@ -107,15 +113,15 @@ def products_ms(
     tilings: Sequence[Tiling] = TILINGS,
 ) -> Column:
     """The milliseconds of each product, of shape (n,), without its launch, by the best of some tilings."""
-    memory = _memory_ms(products, speed, constants)
-    powered = _powered_ms(products, speed, constants)
+    memory = memory_ms(products, speed, constants)
+    powered = powered_ms(products, speed, constants)
     best = np.full(products.rows.shape, np.inf)
     for tiling in tilings:
-        best = np.minimum(best, _tiling_ms(products, speed, constants, memory, powered, tiling))
+        best = np.minimum(best, tiling_ms(products, speed, constants, memory, powered, tiling))
     return best
 
 
-def _tiling_ms(
+def tiling_ms(
     products: Products,
     speed: GpuSpeed,
     constants: ProductConstants,
@@ -123,6 +129,7 @@ def _tiling_ms(
     powered: Column,
     tiling: Tiling,
 ) -> Column:
+    """The milliseconds of each product by one tiling, by what its traffic to memory and its power take."""
     height, width, split = tiling
     blocks = np.ceil(products.rows / height) * np.ceil(products.columns / width) * products.batch * split
     inner = np.ceil(products.inner / split)
@@ -148,7 +155,7 @@ def _tiling_ms(
     return slowest + cycles / speed.clock
 
 
-def _powered_ms(products: Products, speed: GpuSpeed, constants: ProductConstants) -> Column:
+def powered_ms(products: Products, speed: GpuSpeed, constants: ProductConstants) -> Column:
     """The arithmetic of whole products at what the power limit leaves."""
     flops = 2 * products.batch * products.rows * products.columns * products.inner
     return flops / (speed.matrix * speed.sustained * constants.power_share)
@@ -159,7 +166,7 @@ def _waves(filled: Column) -> Column:
     return np.where(filled < 1, 1, np.where(filled > 6, filled + 0.35, np.ceil(filled)))
 
 
-def _memory_ms(products: Products, speed: GpuSpeed, constants: ProductConstants) -> Column:
+def memory_ms(products: Products, speed: GpuSpeed, constants: ProductConstants) -> Column:
     """The traffic to memory; the part that still lies in the cache comes at the cache's speed."""
     reached = speed.bandwidth * constants.memory_share
     resident = products.resident

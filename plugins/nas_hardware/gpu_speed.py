@@ -19,7 +19,7 @@ PACKED_HALF = 2.5
 numbers at a time reach twice the peak (P100), matrix units four times and more."""
 SUSTAINED_EXPONENT = 0.5
 """How far the clock falls towards the base clock under load: peak · (base / boost) to this power."""
-VECTOR_WATTS = ((89, 7.0), (80, 11.0), (0, 14.0))
+VECTOR_WATTS = ((89, 7.0), (80, 11.0), (0, 15.0))
 """The power in watts for each Tflop/s of vector units above which they keep the boost clock, by the least
 compute capability: each process needs less. Below it they run at what the power allows, at least at the base
 clock; matrix units are what drives data centre cards to their limit. Rounded by hand on products in single
@@ -39,6 +39,8 @@ by hand on fp32 kernels that stream, on P4, P100 and T4 beside V100 and A100. Co
 correction, rank networks better without it (FBNet on 1080 Ti and Titan Xp)."""
 STACKED_MEMORY = re.compile(r"\bG[A-Z]100\b")
 """Chips of data centre cards whose memory has room of its own for check codes."""
+CACHED_LINES = 70
+"""The least compute capability whose first cache keeps lines of 128 bytes for all loads."""
 CHECKED_SHARE = 15 / 16
 """The share of memory, and of its bandwidth, that the check codes leave on the other data centre cards."""
 
@@ -67,6 +69,16 @@ class GpuSpeed:
     tensor: bool
     width: int
     generation: str = ""
+
+    @property
+    def capability(self) -> int:
+        """The compute capability as a number, 0 where it is not known."""
+        return _capability(self.generation)
+
+    @property
+    def reads_a_line(self) -> int:
+        """How many reads of 32 bytes a line of the first cache serves: none is kept there before Volta."""
+        return 1 if 0 < self.capability < CACHED_LINES else 4
 
     @property
     def stores_meanwhile(self) -> bool:
@@ -118,6 +130,10 @@ def _generation(architecture: str) -> str:
     return last[0] if last and re.fullmatch(r"sm\d+", last[0]) else ""
 
 
+def _capability(generation: str) -> int:
+    return int(generation.removeprefix("sm") or 0)
+
+
 def _reached(target: Target) -> float:
     """The share of the bandwidth of its datasheet that a GPU reaches, beside others; 1 of one that was
     measured."""
@@ -140,8 +156,7 @@ def _has_tensor_units(figures: dict[str, float], vector: float) -> bool:
 
 def _power(figures: dict[str, float], generation: str) -> float:
     """The power of a GPU as a share of what its vector units need; 0 where it is not known."""
-    capability = int(generation.removeprefix("sm") or 0)
-    watts = next(watts for least, watts in VECTOR_WATTS if capability >= least)
+    watts = next(watts for least, watts in VECTOR_WATTS if _capability(generation) >= least)
     return figures.get("tdp_w", 0.0) / (watts * figures.get("fp32_tflops", float("inf")))
 
 

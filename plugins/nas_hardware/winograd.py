@@ -9,12 +9,12 @@ traffic.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas_hardware.gpu_products import VECTOR_CONVOLUTIONS, ProductConstants, Products, products_ms
+from nas_hardware.gpu_products import VECTOR_CONVOLUTIONS, Products, products_ms
+from nas_hardware.vector_products import AMPERE, VectorConstants, batched_tilings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,17 +26,6 @@ if TYPE_CHECKING:
 TAPS = 9
 SMALL, LARGE = 16, 36
 """Multiplications of a tile of 2 × 2 and of 4 × 4 outputs."""
-
-
-@dataclass(frozen=True)
-class VectorConstants(ProductConstants):
-    """Constants of products on vector units, with those of convolutions by tiles: how much longer the
-    products take in the one kernel and between the transforms, and the share of the bandwidth that the
-    transforms reach."""
-
-    in_registers: float = 1.5
-    in_memory: float = 1.2
-    transform_share: float = 0.5
 
 
 def convolutions_ms(
@@ -70,5 +59,6 @@ def _in_memory_ms(tiles: Products, speed: GpuSpeed, constants: VectorConstants) 
     transformed = speed.width * LARGE * (read + channels * tiles.columns + written)
     products = Products(np.full_like(channels, LARGE), tiles.rows, tiles.columns, channels, transformed)
     transforms = (tiles.moved + transformed) / (speed.bandwidth * constants.transform_share)
-    multiplied = products_ms(products, speed, constants, VECTOR_CONVOLUTIONS) * constants.in_memory
+    tilings = batched_tilings(speed) if speed.capability >= AMPERE else VECTOR_CONVOLUTIONS
+    multiplied = products_ms(products, speed, constants, tilings) * constants.in_memory
     return multiplied + transforms + 2 * speed.launch
