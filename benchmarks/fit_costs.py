@@ -32,16 +32,16 @@ from gemm_kernels import gemms
 from stream_fits import OVERHEAD_QUANTILE, WITH_LINES, fit_streams
 
 from nas_hardware.gpu_kernels import FITTED, GpuConstants, fitted_constants
-from nas_hardware.gpu_products import ProductConstants
+from nas_hardware.gpu_products import TensorConstants
 from nas_hardware.gpu_speed import gpu_speed
 from nas_hardware.vector_products import VectorConstants
 from nas_hardware.work import CLASSES
 
-TENSOR_START = ProductConstants(
-    1.1, 0.9, 0.81, 48.0, 17.0, 1500.0, 58.0, 12.0, 1.1, 0.075, 0.31, 3600.0, 44.0
+TENSOR_START = TensorConstants(
+    1.1, 0.81, 48.0, 17.0, 1500.0, 58.0, 12.0, 1.1, 0.075, 0.31, 3600.0, 44.0, power_share=0.9
 )
 VECTOR_START = VectorConstants(
-    0.9, 0.9, 0.7, 22.0, 22.0, 1900.0, 240.0, 5.0, 0.12, 0.37, 0.3, 600.0, 8.0, scattered_share=0.25
+    0.9, 0.7, 22.0, 22.0, 1900.0, 240.0, 5.0, 0.12, 0.37, 0.3, 600.0, 8.0, scattered_share=0.25
 )
 """Where the fits begin: rough figures of the hardware."""
 GENERATION_CONSTANTS = ("memory_share", "begin_cycles")
@@ -66,7 +66,7 @@ def main() -> None:
     print(f"wrote {FITTED}")
 
 
-def of_generation(device: Kernels, shared: ProductConstants) -> dict[str, float]:
+def of_generation(device: Kernels, shared: TensorConstants) -> dict[str, float]:
     """The constants that differ by generation, drawn to those of all."""
     found = fit_products([device], shared, GENERATION_CONSTANTS)
     return {name: getattr(found, name) for name in GENERATION_CONSTANTS}

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas_hardware.gpu_products import TENSOR_CONVOLUTIONS, ProductConstants, Products, products_ms
+from nas_hardware.gpu_products import TENSOR_CONVOLUTIONS, Products, TensorConstants, products_ms
 from nas_hardware.vector_products import VectorConstants, vector_products_ms
 from nas_hardware.winograd import convolutions_ms
 from nas_hardware.work import CLASSES, CONVOLUTION_CLASSES
@@ -77,7 +77,7 @@ class GpuConstants:
     step of a walk.
     """
 
-    tensor: ProductConstants
+    tensor: TensorConstants
     vector: VectorConstants
     memory_share: Column
     vector_share: Column
@@ -92,7 +92,7 @@ class GpuConstants:
     walk_step_us: float
     generations: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
-    def tensor_of(self, generation: str) -> ProductConstants:
+    def tensor_of(self, generation: str) -> TensorConstants:
         """The constants of products on the tensor cores of a generation."""
         own = self.generations.get(SIBLINGS.get(generation, generation), {})
         return replace(self.tensor, **own)
@@ -214,7 +214,7 @@ def read_constants(content: Mapping[str, Any]) -> GpuConstants:
     """The constants of a JSON object."""
     plain = {name: {**content[name], **content[f"plain_{name}"]} for name in ("memory_share", "line_cycles")}
     return GpuConstants(
-        tensor=ProductConstants(**content["tensor_products"]),
+        tensor=TensorConstants(**content["tensor_products"]),
         vector=VectorConstants(**content["vector_products"]),
         **{f"plain_{name}": by_class(found, OTHERWISE[name]) for name, found in plain.items()},
         misaligned=dict(content["misaligned"]),

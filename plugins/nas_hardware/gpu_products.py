@@ -60,7 +60,7 @@ SHARPNESS = 4
 class ProductConstants:
     """Constants of the model of matrix products, fitted once for all GPUs.
 
-    Shares of the peak, of what the power limit leaves of it, and of the bandwidth; bytes per cycle and
+    Shares of the peak and of the bandwidth; bytes per cycle and
     multiprocessor that the cache delivers again and again, and for the first time; cycles to begin a kernel,
     of one step of 32 along the inner size, to add up a split, and of 64 numbers that a block writes at its
     end; how fast smaller tiles lose arithmetic; the share of the cache that holds operands where nobody says
@@ -69,11 +69,9 @@ class ProductConstants:
     what they read.
 
     `compute_share` is that of tiles, and may exceed 1: waves overlap, where the model counts whole ones.
-    `power_share` does not, and bounds every product.
     """
 
     compute_share: float
-    power_share: float
     memory_share: float
     cache_bytes: float
     resident_bytes: float
@@ -85,6 +83,14 @@ class ProductConstants:
     few_blocks_share: float
     split_cycles: float
     cache_flops: float
+
+
+@dataclass(frozen=True)
+class TensorConstants(ProductConstants):
+    """Constants of products on tensor cores, with the share of what the power limit leaves of the peak: it
+    bounds every product, whatever its tiles reach."""
+
+    power_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,10 @@ def tiling_ms(
 
 
 def powered_ms(products: Products, speed: GpuSpeed, constants: ProductConstants) -> Column:
-    """The arithmetic of whole products at what the power limit leaves."""
+    """The arithmetic of whole products at what the power limit leaves of tensor cores; vector units have it in
+    their clock."""
+    if not isinstance(constants, TensorConstants):
+        return np.zeros(products.rows.shape)
     flops = 2 * products.batch * products.rows * products.columns * products.inner
     return flops / (speed.matrix * speed.sustained * constants.power_share)
 

@@ -19,12 +19,12 @@ PACKED_HALF = 2.5
 numbers at a time reach twice the peak (P100), matrix units four times and more."""
 SUSTAINED_EXPONENT = 0.5
 """How far the clock falls towards the base clock under load: peak · (base / boost) to this power."""
-VECTOR_WATTS = ((89, 7.0), (80, 11.0), (0, 15.0))
+VECTOR_WATTS = ((120, 7.0), (90, 11.0), (89, 7.0), (86, 9.0), (80, 13.0), (1, 16.0))
 """The power in watts for each Tflop/s of vector units above which they keep the boost clock, by the least
-compute capability: each process needs less. Below it they run at what the power allows, at least at the base
-clock; matrix units are what drives data centre cards to their limit. Rounded by hand on products in single
-precision on T4 and A100, which lie on either side (NeuSight's kernels for training), and on L4 and H100 (its
-kernels for testing)."""
+compute capability: each process needs less, and cards that are far from their boost clock have a lower
+voltage. Below it they run at what the power allows; matrix units are what drives data centre cards to their
+limit. Rounded by hand on products in single precision: on T4 and A100 (NeuSight's kernels for training), and
+on L4 and H100 (its kernels for testing)."""
 CONSUMER_CLOCK = 1.15
 """The clock of consumer cards under load as a share of the boost clock of their specification: a typical
 clock, which their coolers let them exceed, where that of data centre cards is the highest."""
@@ -156,7 +156,8 @@ def _has_tensor_units(figures: dict[str, float], vector: float) -> bool:
 
 def _power(figures: dict[str, float], generation: str) -> float:
     """The power of a GPU as a share of what its vector units need; 0 where it is not known."""
-    watts = next(watts for least, watts in VECTOR_WATTS if _capability(generation) >= least)
+    capability = _capability(generation)
+    watts = next((watts for least, watts in VECTOR_WATTS if capability >= least), float("inf"))
     return figures.get("tdp_w", 0.0) / (watts * figures.get("fp32_tflops", float("inf")))
 
 
@@ -165,5 +166,4 @@ def _sustained(device_class: str, base_share: float, power: float) -> float:
     or from the power where it is known (not 0)."""
     if device_class == "consumer-gpu":
         return CONSUMER_CLOCK
-    by_clock: float = base_share if power else base_share**SUSTAINED_EXPONENT
-    return min(1.0, max(by_clock, power))
+    return min(1.0, power or base_share**SUSTAINED_EXPONENT)
