@@ -85,7 +85,6 @@ def speed(**changes: Any) -> GpuSpeed:
 
 PRODUCTS = {
     "compute_share": 0.8,
-    "power_share": 0.9,
     "memory_share": 0.5,
     "cache_bytes": 64.0,
     "resident_bytes": 64.0,
@@ -99,8 +98,14 @@ PRODUCTS = {
     "cache_flops": 1e9,
 }
 CONTENT: dict[str, Any] = {
-    "tensor_products": PRODUCTS,
-    "vector_products": {**PRODUCTS, "compute_share": 0.9, "begin_cycles": 1000.0},
+    "tensor_products": {**PRODUCTS, "power_share": 0.9},
+    "vector_products": {
+        **PRODUCTS,
+        "compute_share": 0.9,
+        "begin_cycles": 1000.0,
+        "scattered_share": 0.25,
+        "lookup_cycles": 10.0,
+    },
     "memory_share": {"norm": 0.5},
     "plain_memory_share": {"norm": 0.4},
     "vector_share": {"pool": 0.25},

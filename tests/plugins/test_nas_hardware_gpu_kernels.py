@@ -24,6 +24,7 @@ from nas_hardware.gpu_kernels import (
     kernels_ms,
 )
 from nas_hardware.gpu_products import TENSOR_CONVOLUTIONS, Products, products_ms
+from nas_hardware.vector_products import vector_products_ms
 from nas_hardware.work import CLASSES, work_of
 
 
@@ -117,13 +118,25 @@ def test_what_a_runtime_still_moves_counts():
     assert kernels_ms(work_of([stream], [0]), speed(), constants()) == [0]
 
 
-@pytest.mark.parametrize(("tensor", "name"), [(True, "tensor"), (False, "vector")])
-def test_products_take_the_constants_of_their_units(tensor, name):
-    one = product(1000, 512, 304, batch=3, kind="bmm")
-    on, by = speed(tensor=tensor), constants()
-    column = (np.array([float(n)]) for n in (3, 1000, 512, 304, one.bytes_moved))
-    assert of(one, on=on) == pytest.approx(products_ms(Products(*column), on, getattr(by, name)))
-    assert of(one, on=speed(tensor=True)) != of(one, on=speed(tensor=False))
+@pytest.mark.parametrize("generation", ["", "sm61", "sm80"])
+@pytest.mark.parametrize("tensor", [True, False])
+@pytest.mark.parametrize("kind", ["gemm", "bmm", "sdpa"])
+def test_products_take_the_constants_and_tilings_of_their_units(kind, tensor, generation):
+    """Fused attention is written for its tiles, whatever libraries have for batches of products."""
+    one = product(1000, 512, 304, batch=1 if kind == "gemm" else 3, kind=kind)
+    on, by = speed(tensor=tensor, generation=generation), constants()
+    names = ("batch", "rows", "columns", "inner")
+    found = Products(
+        *(np.array([float(n)]) for n in (*(one.dim(name) or 1 for name in names), one.bytes_moved))
+    )
+    if tensor:
+        expected = products_ms(found, on, by.tensor)
+    elif kind == "sdpa":
+        expected = products_ms(found, on, by.vector)
+    else:
+        expected = vector_products_ms(found, on, by.vector)
+    assert of(one, on=on) == pytest.approx(expected)
+    assert of(one, on=on) != of(one, on=speed(tensor=not tensor, generation=generation))
 
 
 def convolved(one, on=None):
@@ -200,7 +213,7 @@ def test_channels_that_are_innermost_must_be_aligned():
 
 
 def test_single_precision_within_half_precision_has_no_matrix_units():
-    half, single = product(512, 512, 512), product(512, 512, 512, width=4)
+    half, single = product(1024, 1024, 512), product(1024, 1024, 512, width=4)
     assert of(single) > 4 * of(half)
     vector = speed(tensor=False, matrix=10e9, width=4)
     assert of(single) == pytest.approx(of(single, on=vector))
@@ -360,11 +373,13 @@ def test_the_shipped_constants_are_sane():
     assert all(1 <= factor < 3 for factor in found.misaligned.values())
     for products in (found.tensor, found.vector):
         assert 0 < products.compute_share < 1.5
-        assert 0 < products.power_share <= 1
         assert 0 < products.memory_share <= 1
         assert 0 < products.few_blocks_share <= 1
         assert products.begin_cycles >= 0
         assert products.step_cycles >= 0
+    assert 0 < found.tensor.power_share <= 1
+    assert 0 < found.vector.scattered_share < found.vector.memory_share
+    assert found.vector.lookup_cycles > 0
     assert found.walk_step_us > 0
     assert fitted_constants() is found
 

@@ -123,22 +123,23 @@ def test_the_clock_falls_under_load_where_the_base_clock_is_lower(device_class):
 
 
 def test_vector_units_with_the_power_they_need_keep_their_clock():
-    """10 Tflop/s need 140 W; less power never slows below the base, and where it is not known, as on matrix
-    units, the clock lies between both."""
-    figures = {"base_clock_mhz": 250.0, "precision": "fp32"}
+    """10 Tflop/s need 160 W; where it is not known, as on matrix units, the clock lies between base and
+    boost."""
+    figures = {"base_clock_mhz": 250.0, "precision": "fp32", "architecture": "sm75"}
     shares = [
-        gpu_speed(device(**figures, tdp_w=watts)).sustained for watts in (0.0, 20.0, 105.0, 140.0, 300.0)
+        gpu_speed(device(**figures, tdp_w=watts)).sustained for watts in (0.0, 32.0, 120.0, 160.0, 300.0)
     ]
-    assert shares == pytest.approx([0.5, 0.25, 0.75, 1.0, 1.0])
-    assert gpu_speed(device(base_clock_mhz=250.0, tdp_w=300.0, precision="fp16")).sustained == 0.5
+    assert shares == pytest.approx([0.5, 0.2, 0.75, 1.0, 1.0])
+    assert gpu_speed(device(**{**figures, "precision": "fp16"}, tdp_w=300.0)).sustained == 0.5
+    assert gpu_speed(device(**{**figures, "architecture": "CDNA3"}, tdp_w=300.0)).sustained == 0.5
     assert gpu_speed(device(**figures, tdp_w=300.0, device_class="consumer-gpu")).sustained > 1
 
 
 @pytest.mark.parametrize(
     ("architecture", "watts"),
-    [("sm61", 140.0), ("sm75", 140.0), ("sm80", 110.0), ("sm89", 70.0), ("sm120", 70.0)],
+    [("sm61", 160.0), ("sm75", 160.0), ("sm80", 130.0), ("sm86", 90.0), ("sm89", 70.0), ("sm90", 110.0)],
 )
-def test_newer_chips_need_less_power(architecture, watts):
+def test_what_power_vector_units_need_is_that_of_their_chip(architecture, watts):
     figures = {"base_clock_mhz": 250.0, "precision": "fp32", "architecture": architecture}
     assert gpu_speed(device(**figures, tdp_w=watts)).sustained == pytest.approx(1)
     assert gpu_speed(device(**figures, tdp_w=watts / 2)).sustained == pytest.approx(0.5)

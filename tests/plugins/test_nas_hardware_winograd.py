@@ -13,7 +13,8 @@ from torch import nn
 from nas.costs.trace import trace
 from nas_hardware.gpu_kernels import kernels_ms
 from nas_hardware.gpu_products import TENSOR_CONVOLUTIONS, VECTOR_CONVOLUTIONS, Products, products_ms
-from nas_hardware.winograd import VectorConstants, convolutions_ms
+from nas_hardware.vector_products import VectorConstants, batched_tilings
+from nas_hardware.winograd import convolutions_ms
 from nas_hardware.work import Work, work_of
 
 VECTOR = speed(tensor=False, matrix=10e9, width=4)
@@ -123,3 +124,16 @@ def test_matrix_units_compute_the_plain_way():
     by = constants(reorder={})
     assert kernels_ms(found, half, by) == pytest.approx(expected)
     assert kernels_ms(found, VECTOR, by) == pytest.approx([by_tiles_ms(found)])
+
+
+def test_products_between_transforms_are_batches_of_the_library_since_ampere():
+    """Tiles of 128 × 128 only: a map of 7 × 7 at batch 1 fills 4 rows of each."""
+    found = work(512, 7, images=1)
+    by = replace(constants().vector, in_registers=1e9)
+    tiles = found["tiles_2"], found["tiles_4"]
+    old, new = (
+        float(convolutions_ms(products(found), tiles, replace(VECTOR, generation=name), by)[0])
+        for name in ("sm75", "sm80")
+    )
+    assert new > old
+    assert {tiling[:2] for tiling in batched_tilings(replace(VECTOR, generation="sm80"))} == {(128, 128)}
