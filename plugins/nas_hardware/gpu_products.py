@@ -105,11 +105,17 @@ class Products:
     moved: Column
     resident: Column | None = None
 
-    def chosen(self, mask: NDArray[np.bool_]) -> Products:
-        """Some of the products."""
-        resident = None if self.resident is None else self.resident[mask]
-        sizes = self.batch, self.rows, self.columns, self.inner, self.moved
-        return Products(*(size[mask] for size in sizes), resident=resident)
+    def chosen(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Products:
+        """Some of the products, by a mask or by their places."""
+        resident = None if self.resident is None else self.resident[which]
+        return Products(
+            self.batch[which],
+            self.rows[which],
+            self.columns[which],
+            self.inner[which],
+            self.moved[which],
+            resident,
+        )
 
 
 def products_ms(
@@ -162,8 +168,8 @@ def tiling_ms(
 
 
 def powered_ms(products: Products, speed: GpuSpeed, constants: ProductConstants) -> Column:
-    """The arithmetic of whole products at what the power limit leaves of tensor cores; vector units have it in
-    their clock."""
+    """The arithmetic of whole products at what the power limit leaves of tensor cores; vector units have it
+    in their clock."""
     if not isinstance(constants, TensorConstants):
         return np.zeros(products.rows.shape)
     flops = 2 * products.batch * products.rows * products.columns * products.inner

@@ -56,8 +56,8 @@ KEPT_SHARE = 0.5
 
 @dataclass(frozen=True)
 class VectorConstants(ProductConstants):
-    """Constants of products on vector units: the share of the bandwidth that reads of a few bytes from each of
-    many rows reach before Volta, and the cycles that a multiprocessor waits for an address to be translated.
+    """Constants of products on vector units: the share of the bandwidth that reads of a few bytes from each
+    of many rows reach before Volta, and the cycles a multiprocessor waits for an address to be translated.
 
     Those of 3×3 convolutions by tiles (`nas_hardware.winograd`) are how much longer the products take in the
     one kernel and between the transforms, and the share of the bandwidth that the transforms reach.
@@ -110,8 +110,8 @@ def _linear_ms(products: Products, speed: GpuSpeed, constants: VectorConstants) 
 
 
 def _scattered_ms(products: Products, speed: GpuSpeed, constants: VectorConstants, tiling: Tiling) -> Column:
-    """What reading operands takes beyond reading them once and in order: they are read again, since the blocks
-    that run at a time cover a part of the product, all its columns first."""
+    """What reading operands takes beyond reading them once and in order: they are read again, since the
+    blocks that run at a time cover a part of the product, all its columns first."""
     height, width, _ = tiling
     high, wide = np.ceil(products.rows / height), np.ceil(products.columns / width)
     at_a_time = speed.units * IN_FLIGHT / (height * width)

@@ -1,4 +1,4 @@
-"""Products on vector units: the tiles of libraries, rows that are read again, addresses that are translated."""
+"""Products on vector units: tiles of libraries, rows that are read again, addresses to be translated."""
 
 from __future__ import annotations
 
