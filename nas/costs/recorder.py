@@ -184,6 +184,7 @@ class Recorder(TorchDispatchMode):
         written = self._writes(plan, work, inputs, outputs, now)
         if work.moved is not None:
             read, written = work.moved
+        threads = (*(inputs[1:] if plan.name in WRITE_ONLY else inputs), *outputs)
         self._operators.append(
             Operator(
                 name=plan.name,
@@ -198,7 +199,7 @@ class Recorder(TorchDispatchMode):
                 dims=work.dims,
                 known=plan.rule is not None,
                 scratch_bytes=work.held or scratch_bytes(plan.name, work, inputs, self._widths.activation),
-                elements=max((tensor.numel() for tensor in (*inputs, *outputs)), default=0),
+                elements=max((tensor.numel() for tensor in threads), default=0),
                 width=number_bytes(inputs[0].dtype, self._widths.activation) if inputs else 0,
                 order=order_of(work.kind, inputs, outputs),
             )

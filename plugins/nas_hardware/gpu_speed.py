@@ -29,6 +29,8 @@ CONSUMER_CLOCK = 1.15
 """The clock of consumer cards under load as a share of the boost clock of their specification: a typical
 clock, which their coolers let them exceed, where that of data centre cards is the highest."""
 
+SINGLE_MATRIX = frozenset({"CDNA1", "CDNA2"})
+"""Architectures whose matrix units multiply single precision as it is: their files give that peak for tf32."""
 ASYNCHRONOUS = frozenset({"sm90", "sm100", "sm103", "sm120"})
 """Compute capabilities with a tensor memory accelerator (NVIDIA H100 whitepaper, 2022)."""
 DATA_CENTRE = "dc-gpu"
@@ -92,6 +94,8 @@ def gpu_speed(target: Target) -> GpuSpeed:
     figures = {name: figure.value for name, figure in target.figures.items()}
     peak = figures[PEAKS[target.precision]] * 1e9
     vector = figures.get("fp32_tflops", peak / 1e9 * assumptions.VECTOR_SHARE) * 1e9
+    if target.precision == "fp32" and target.device.architecture in SINGLE_MATRIX:
+        peak = figures.get("tf32_tflops", peak / 1e9) * 1e9
     boost = figures.get("clock_mhz", assumptions.GPU_CLOCK_MHZ)
     base = figures.get("base_clock_mhz", boost * assumptions.BASE_CLOCK_SHARE)
     launch = figures.get("launch_floor_us", assumptions.LAUNCH_FLOOR_US)
