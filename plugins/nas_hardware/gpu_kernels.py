@@ -170,12 +170,12 @@ def streams_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
     share, by_line = constants.memory_share, constants.line_cycles
     if not speed.tensor:
         share, by_line = constants.plain_memory_share, constants.plain_line_cycles
-    lanes = speed.vector * speed.sustained / 2
+    lanes = speed.vector * speed.streaming / 2
     cycles = constants.element_cycles[classes] + constants.tap_cycles[classes] * work["taps"]
-    lines = by_line[classes] * work["lines"] / (speed.units * speed.clock * speed.sustained)
+    lines = by_line[classes] * work["lines"] / (speed.units * speed.clock * speed.streaming)
     found = _slowest(
         work.moved / (speed.bandwidth * share[classes]),
-        work["flops"] / (speed.vector * speed.sustained * constants.vector_share[classes]),
+        work["flops"] / (speed.vector * speed.streaming * constants.vector_share[classes]),
         cycles * work["elements"] / lanes,
         lines,
     )
@@ -194,7 +194,7 @@ def _copies_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
     numbers = work["scratch"] / np.maximum(work["width"], 1)
     return _slowest(
         2 * work["scratch"] / (speed.bandwidth * constants.memory_share[own]),
-        numbers * constants.element_cycles[own] / (speed.vector * speed.sustained / 2),
+        numbers * constants.element_cycles[own] / (speed.vector * speed.streaming / 2),
     )
 
 

@@ -54,7 +54,8 @@ class GpuSpeed:
 
     `generation` is what NVIDIA calls the compute capability (``sm80``), empty where it is not known.
     `sustained` is the share of the peaks that the power limit leaves, `burst` that of products which are
-    over before the limit is felt: the same in networks, which run on and on. `tensor` says that matrix
+    over before the limit is felt: the same in networks, which run on and on. `streaming` is that of kernels
+    which wait for memory and draw less power than vector units at work. `tensor` says that matrix
     products run on units of their own; `width` is the bytes of a number.
     """
 
@@ -68,6 +69,7 @@ class GpuSpeed:
     step: float
     sustained: float
     burst: float
+    streaming: float
     tensor: bool
     width: int
     generation: str = ""
@@ -114,6 +116,7 @@ def gpu_speed(target: Target) -> GpuSpeed:
         step=_step_us(target, launch) / 1e3,
         sustained=sustained,
         burst=sustained,
+        streaming=max(1.0, sustained) if power else sustained,
         tensor=tensor,
         width={"fp32": 4, "tf32": 4, "int8": 1}.get(target.precision, 2),
         generation=generation,

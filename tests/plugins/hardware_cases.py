@@ -77,6 +77,7 @@ def speed(**changes: Any) -> GpuSpeed:
         "step": STEP,
         "sustained": 1.0,
         "burst": 1.0,
+        "streaming": 1.0,
         "tensor": True,
         "width": 2,
     }
