@@ -19,7 +19,7 @@ PACKED_HALF = 2.5
 numbers at a time reach twice the peak (P100), matrix units four times and more."""
 SUSTAINED_EXPONENT = 0.5
 """How far the clock falls towards the base clock under load: peak · (base / boost) to this power."""
-VECTOR_WATTS = ((120, 7.0), (90, 11.0), (89, 7.0), (86, 9.0), (80, 13.0), (1, 16.0))
+VECTOR_WATTS = ((120, 7.0), (90, 11.0), (89, 6.5), (86, 9.0), (80, 13.0), (1, 16.0))
 """The power in watts for each Tflop/s of vector units above which they keep the boost clock, by the least
 compute capability: each process needs less, and cards that are far from their boost clock have a lower
 voltage. Below it they run at what the power allows; matrix units are what drives data centre cards to their

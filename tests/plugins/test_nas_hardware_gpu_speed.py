@@ -137,7 +137,7 @@ def test_vector_units_with_the_power_they_need_keep_their_clock():
 
 @pytest.mark.parametrize(
     ("architecture", "watts"),
-    [("sm61", 160.0), ("sm75", 160.0), ("sm80", 130.0), ("sm86", 90.0), ("sm89", 70.0), ("sm90", 110.0)],
+    [("sm61", 160.0), ("sm75", 160.0), ("sm80", 130.0), ("sm86", 90.0), ("sm89", 65.0), ("sm90", 110.0)],
 )
 def test_what_power_vector_units_need_is_that_of_their_chip(architecture, watts):
     figures = {"base_clock_mhz": 250.0, "precision": "fp32", "architecture": architecture}
