@@ -1,8 +1,8 @@
 """Language models as eager transformers libraries of 2023 ran them, from states of shape (L, D) on.
 
-Each by the configuration that its page in github.com/sitar-lab/NeuSight (MIT) gives: BERT's scores are divided
-and masked by a sum, GPT-2's chosen by a mask with its own arithmetic of GELU, OPT's products run as batches
-with a mask that is added and a maximum. Their embeddings, a few copies, are left out.
+Each by its configuration in github.com/sitar-lab/NeuSight (MIT). BERT's scores are divided, and masked by a
+sum; GPT-2's are divided, chosen by a mask, and its GELU is done operator by operator; OPT scales its queries,
+adds a mask and takes a maximum. Their embeddings, a few copies, are left out.
 """
 
 from __future__ import annotations

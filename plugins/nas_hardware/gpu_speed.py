@@ -30,7 +30,7 @@ CONSUMER_CLOCK = 1.15
 clock, which their coolers let them exceed, where that of data centre cards is the highest."""
 
 SINGLE_MATRIX = frozenset({"CDNA1", "CDNA2"})
-"""Architectures whose matrix units multiply single precision as it is: their files give that peak for tf32."""
+"""Architectures whose matrix units multiply single precision as it is: that peak stands for tf32."""
 ASYNCHRONOUS = frozenset({"sm90", "sm100", "sm103", "sm120"})
 """Compute capabilities with a tensor memory accelerator (NVIDIA H100 whitepaper, 2022)."""
 DATA_CENTRE = "dc-gpu"

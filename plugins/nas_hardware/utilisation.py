@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nas.costs.target import Target
 
 NAME = "utilisation"
-VERSION = "utilisation 3"
+VERSION = "utilisation 4"
 
 
 def predict(trace: Trace, target: Target) -> Cost:

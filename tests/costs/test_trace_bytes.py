@@ -91,6 +91,22 @@ def test_new_tensors_are_written_only():
 
 
 @pytest.mark.parametrize(
+    ("make", "count"),
+    [
+        (lambda x: x.new_zeros(5, 5), 25),
+        (lambda x: x.new_full((), 1.0), 1),
+        (lambda x: torch.ones_like(x), 24),
+        (lambda x: x.clone().fill_(2.0), 24),
+    ],
+    ids=["new_zeros", "new_full", "ones_like", "fill_"],
+)
+def test_what_is_filled_has_a_thread_for_each_number_written(make, count):
+    """Whatever the size of the tensor that lent its type."""
+    *_, filled = trace(Function(make), (1, 4, 6), 1, "fp32").operators
+    assert filled.elements == count
+
+
+@pytest.mark.parametrize(
     ("function", "read", "written"),
     [
         (lambda x: x[:, [0, 2, 2]], 3 * 6 * 4 + 3 * 8, 3 * 6 * 4),

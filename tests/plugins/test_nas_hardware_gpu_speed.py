@@ -145,6 +145,30 @@ def test_what_power_vector_units_need_is_that_of_their_chip(architecture, watts)
     assert gpu_speed(device(**figures, tdp_w=watts / 2)).sustained == pytest.approx(0.5)
 
 
+def test_kernels_that_stream_do_not_want_for_power():
+    figures = {"base_clock_mhz": 250.0, "precision": "fp32", "architecture": "sm75"}
+    starved = gpu_speed(device(**figures, tdp_w=80.0))
+    assert (starved.sustained, starved.burst, starved.streaming) == pytest.approx((0.5, 0.5, 1.0))
+    by_clock = gpu_speed(device(**{**figures, "precision": "fp16"}, tdp_w=80.0))
+    assert by_clock.streaming == by_clock.sustained == 0.5
+    consumer = gpu_speed(device(**figures, tdp_w=80.0, device_class="consumer-gpu"))
+    assert consumer.streaming == consumer.sustained == CONSUMER_CLOCK
+
+
+@pytest.mark.parametrize(("name", "peak"), [("mi100", 46.1e9), ("mi210", 45.3e9), ("mi300x", 163.4e9)])
+def test_matrix_units_that_multiply_single_precision_do(name, peak):
+    """That peak stands where others have tf32; what streams has the vector units."""
+    found = gpu_speed(resolve_target(name, precision="fp32"))
+    assert found.matrix == pytest.approx(peak)
+    assert found.vector == pytest.approx(resolve_target(name).figures["fp32_tflops"].value * 1e9)
+    assert not found.tensor
+
+
+@pytest.mark.parametrize(("architecture", "capability"), [("sm61", 61), ("sm120", 120), ("CDNA2", 0)])
+def test_a_compute_capability_is_a_number(architecture, capability):
+    assert gpu_speed(device(architecture=architecture)).capability == capability
+
+
 def test_figures_that_were_measured_take_the_place_of_the_datasheet():
     measured = Calibration(
         "T2", "utilisation", "test", figures={"memory_bandwidth_gbs": Figure(800.0, "test")}
