@@ -288,10 +288,10 @@ def _page(rows: list[Row]) -> str:
             "",
             "The form of the model (how caches keep up with matrix units, how a host's dispatch hides) and a "
             "few round figures (the clock of consumer cards, the power of vector units, the bandwidth of old "
-            "data centre cards, how much of a product's stores shows, when a cache forgets, the step of a "
-            "walk, the priors of the classes) were chosen with these networks and kernels in sight. The "
-            "networks ran with norms in half precision, which their times show and the files do not say; "
-            "they are traced so.",
+            "data centre cards, how much of a product's stores shows, what a multiprocessor works on at a "
+            "time, when a cache forgets, the step of a walk, the priors of the classes) were chosen with "
+            "these networks and kernels in sight. The networks ran with norms in half precision, which their "
+            "times show and the files do not say; they are traced so.",
             "",
             "| test | found | aim |",
             "|---|---|---|",

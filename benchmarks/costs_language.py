@@ -84,14 +84,21 @@ def network_lines(folder: Path) -> Iterator[str]:
         "| NeuSight's MAPE | its within 10 % |"
     )
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|"
-    everything: list[Measured] = []
+    eager: dict[str, list[Measured]] = {}
     for device, target in TARGETS.items():
         for runtime in ("eager", "compiled"):
             found = list(networks(folder, device, target, runtime))
             if found:
-                everything += found if runtime == "eager" else []
                 yield f"| {target} | {runtime} | {_cells(found)} |"
-    yield f"| all | eager | {_cells(everything)} |"
+            if runtime == "eager":
+                eager[device] = found
+    for vendor in ("NVIDIA", "AMD"):
+        chosen = [one for device in TARGETS if _vendor(device) == vendor for one in eager[device]]
+        yield f"| all of {vendor} | eager | {_cells(chosen)} |"
+
+
+def _vendor(device: str) -> str:
+    return "AMD" if device.startswith("AMD") else "NVIDIA"
 
 
 def networks(folder: Path, device: str, target: str, runtime: str) -> Iterator[Measured]:
@@ -176,8 +183,8 @@ def _page(lines: Sequence[str]) -> str:
         [
             "# Language models in single precision",
             "",
-            "`python benchmarks/costs_language.py --sources DIR`, a checkout of github.com/sitar-lab/NeuSight "
-            f"in DIR. Python {platform.python_version()}, {versions}.",
+            "`python benchmarks/costs_language.py --sources DIR`, with a checkout of "
+            f"github.com/sitar-lab/NeuSight in DIR. Python {platform.python_version()}, {versions}.",
             "",
             "Tier T0. Constants of vector units are fitted to that repository's kernels for *training*, on "
             "P4, P100, V100, T4 and A100; the power of vector units on H100 and L4 was rounded by hand with "
