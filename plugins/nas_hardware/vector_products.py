@@ -4,8 +4,8 @@ A linear layer reads both operands along the inner size: each block of threads t
 rows at a time, and comes again for the next 8. Two things follow where rows are many and long. Blocks that
 run at a time cover a part of the product only, so weights that the cache does not hold are read again for the
 next part, a few bytes from each row; and rows that lie on more pages than a multiprocessor can translate
-addresses of wait for each of them. Batched products come one kernel a library generation, whatever their
-sizes.
+addresses of wait for each of them. Batches of products have one kernel, or a few, in each generation,
+whatever their sizes.
 """
 
 from __future__ import annotations
