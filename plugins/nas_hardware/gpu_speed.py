@@ -19,12 +19,14 @@ PACKED_HALF = 2.5
 numbers at a time reach twice the peak (P100), matrix units four times and more."""
 SUSTAINED_EXPONENT = 0.5
 """How far the clock falls towards the base clock under load: peak · (base / boost) to this power."""
-VECTOR_WATTS = ((120, 7.0), (90, 11.0), (89, 6.5), (86, 9.0), (80, 13.0), (1, 16.0))
+BY_CLOCK = float("inf")
+VECTOR_WATTS = ((120, 7.0), (90, BY_CLOCK), (89, 6.5), (86, 9.0), (80, 13.0), (1, 16.0))
 """The power in watts for each Tflop/s of vector units above which they keep the boost clock, by the least
 compute capability: each process needs less, and cards that are far from their boost clock have a lower
 voltage. Below it they run at what the power allows; matrix units are what drives data centre cards to their
 limit. Rounded by hand on products in single precision: on T4 and A100 (NeuSight's kernels for training), and
-on L4 and H100 (its kernels for testing)."""
+on L4 (its kernels for testing). Hopper's boards have power to spare: their clock lies between base and boost,
+as on matrix units."""
 CONSUMER_CLOCK = 1.15
 """The clock of consumer cards under load as a share of the boost clock of their specification: a typical
 clock, which their coolers let them exceed, where that of data centre cards is the highest."""
@@ -164,7 +166,7 @@ def _has_tensor_units(figures: dict[str, float], vector: float) -> bool:
 def _power(figures: dict[str, float], generation: str) -> float:
     """The power of a GPU as a share of what its vector units need; 0 where it is not known."""
     capability = _capability(generation)
-    watts = next((watts for least, watts in VECTOR_WATTS if capability >= least), float("inf"))
+    watts = next((watts for least, watts in VECTOR_WATTS if capability >= least), BY_CLOCK)
     return figures.get("tdp_w", 0.0) / (watts * figures.get("fp32_tflops", float("inf")))
 
 

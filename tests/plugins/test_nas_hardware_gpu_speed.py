@@ -131,13 +131,14 @@ def test_vector_units_with_the_power_they_need_keep_their_clock():
     ]
     assert shares == pytest.approx([0.5, 0.2, 0.75, 1.0, 1.0])
     assert gpu_speed(device(**{**figures, "precision": "fp16"}, tdp_w=300.0)).sustained == 0.5
-    assert gpu_speed(device(**{**figures, "architecture": "CDNA3"}, tdp_w=300.0)).sustained == 0.5
+    for name in ("CDNA3", "sm90"):
+        assert gpu_speed(device(**{**figures, "architecture": name}, tdp_w=300.0)).sustained == 0.5
     assert gpu_speed(device(**figures, tdp_w=300.0, device_class="consumer-gpu")).sustained > 1
 
 
 @pytest.mark.parametrize(
     ("architecture", "watts"),
-    [("sm61", 160.0), ("sm75", 160.0), ("sm80", 130.0), ("sm86", 90.0), ("sm89", 65.0), ("sm90", 110.0)],
+    [("sm61", 160.0), ("sm75", 160.0), ("sm80", 130.0), ("sm86", 90.0), ("sm89", 65.0), ("sm120", 70.0)],
 )
 def test_what_power_vector_units_need_is_that_of_their_chip(architecture, watts):
     figures = {"base_clock_mhz": 250.0, "precision": "fp32", "architecture": architecture}
