@@ -2,7 +2,7 @@
 
 Measured by NeuSight (ASPLOS 2025, github.com/sitar-lab/NeuSight, MIT): its kernels for *training* are what
 the constants of vector units are fitted to, on five GPUs; the networks and the kernels for testing here are
-not. The power of vector units on L4 was rounded by hand on these kernels. Writes results/costs_language.md.
+not, and what was rounded by hand on them the page says. Writes results/costs_language.md.
 
     python benchmarks/costs_language.py --sources DIR
 """
@@ -187,9 +187,10 @@ def _page(lines: Sequence[str]) -> str:
             "",
             "Tier T0. Constants of vector units are fitted to that repository's kernels for *training*, on "
             "P4, P100, V100, T4 and A100. The power of vector units on L4 was rounded by hand with the "
-            "kernels below in sight, and that the clock binds H100 was decided on them; all of these figures "
-            "were looked at. NeuSight's own predictions of the networks are those in the repository, by "
-            "models that were trained on the same kernels.",
+            "kernels below in sight, that the clock binds H100 was decided on them, and what libraries reach "
+            "on AMD's matrix units was rounded on the networks there; all of these figures were looked at. "
+            "NeuSight's own predictions of the networks are those in the repository, by models that were "
+            "trained on the same kernels.",
             "",
             *lines,
             "",

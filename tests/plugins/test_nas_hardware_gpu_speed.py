@@ -13,7 +13,14 @@ from nas.costs.calibration import Calibration
 from nas.costs.target import Figure
 from nas_hardware import assumptions
 from nas_hardware.catalogue import shipped_targets
-from nas_hardware.gpu_speed import CHECKED_SHARE, CONSUMER_CLOCK, SUSTAINED_EXPONENT, GpuSpeed, gpu_speed
+from nas_hardware.gpu_speed import (
+    CHECKED_SHARE,
+    CONSUMER_CLOCK,
+    SINGLE_MATRIX_SHARE,
+    SUSTAINED_EXPONENT,
+    GpuSpeed,
+    gpu_speed,
+)
 from nas_hardware.kernels import GPU_CLASSES
 
 
@@ -156,11 +163,14 @@ def test_kernels_that_stream_do_not_want_for_power():
     assert consumer.streaming == consumer.sustained == CONSUMER_CLOCK
 
 
-@pytest.mark.parametrize(("name", "peak"), [("mi100", 46.1e9), ("mi210", 45.3e9), ("mi300x", 163.4e9)])
+@pytest.mark.parametrize(
+    ("name", "peak"),
+    [("mi100", 46.1 * SINGLE_MATRIX_SHARE), ("mi210", 45.3 * SINGLE_MATRIX_SHARE), ("mi300x", 163.4)],
+)
 def test_matrix_units_that_multiply_single_precision_do(name, peak):
     """That peak stands where others have tf32; what streams has the vector units."""
     found = gpu_speed(resolve_target(name, precision="fp32"))
-    assert found.matrix == pytest.approx(peak)
+    assert found.matrix == pytest.approx(peak * 1e9)
     assert found.vector == pytest.approx(resolve_target(name).figures["fp32_tflops"].value * 1e9)
     assert not found.tensor
 
