@@ -185,6 +185,16 @@ def test_constants_that_cost_more_cost_more(drawn):
         assert times[0].sum() < times[-1].sum()
 
 
+def test_vector_units_have_the_power_limit_in_their_clock_alone(drawn):
+    """`burst` is that clock; what the limit leaves of matrix units does not bind them besides."""
+    batch, rows, columns, inner = drawn
+    before = taken(rows, columns, inner, batch, device=on("sm80"))
+    assert taken(rows, columns, inner, batch, device=on("sm80", sustained=0.1)).tolist() == before.tolist()
+    slower = taken(rows, columns, inner, batch, device=on("sm80", burst=0.5))
+    assert (slower >= before).all()
+    assert slower.sum() > 1.5 * before.sum()
+
+
 def test_each_product_is_priced_by_itself(drawn):
     batch, rows, columns, inner = (size[:20] for size in drawn)
     together = taken(rows, columns, inner, batch)
