@@ -93,7 +93,7 @@ def fp32_products(folder: Path, device: str, kernel: str) -> Kernels:
     shapes, latency, tiles = [], [], []
     for row in rows(folder / "gpu_kernels" / f"neusight_train_{kernel}.csv.gz"):
         if row["Device"] in names:
-            shapes.append(_product(row, kernel))
+            shapes.append(product_sizes(row, kernel))
             latency.append(float(row["Latency"]))
             tiles.append(_tiles(row) if is_conv else (0, 0))
     products = Products(*np.array(shapes, dtype=float).T)
@@ -137,8 +137,9 @@ def fp32_streams(folder: Path, device: str, kernel: str) -> tuple[Work, np.ndarr
     return Work(classes, values, moved), milliseconds, fp32_speed(target)
 
 
-def _product(row: Mapping[str, str], kernel: str) -> tuple[float, ...]:
-    """batch, rows, columns, inner, bytes of one measured product."""
+def product_sizes(row: Mapping[str, str], kernel: str) -> tuple[float, ...]:
+    """batch, rows, columns, inner, bytes of one measured product. `N` is the inner size of linear layers and
+    batched products, `K` their columns: the grids of their kernels have a block for each tile of M × K."""
     if kernel == "conv":
         size, taps = int(row["Input_Size"]), int(row["Kernel_Szie"])
         out = (size + 2 * int(row["Padding"]) - taps) // int(row["Stride"]) + 1

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from cost_fits import Kernels, log_errors
-from cost_networks import fp32_speed
+from cost_networks import fp32_speed, product_sizes
 from fit_costs import with_overhead
 from language_models import language_model
 from torch import nn
@@ -45,13 +45,13 @@ TARGETS = {
     "AMD_Instinct_MI100": "mi100",
     "AMD_Instinct_MI210": "mi210",
 }
-LABEL = re.compile(r"(?P<model>.+)-inf-(?P<length>\d+)-(?P<batch>\d+)(?P<fusion>-fusion)?$")
+LABEL = re.compile(r"(?P<model>.+)-inf-(?P<length>\d+)-(?P<batch>\d+)(?P<fusion>-fusion)?")
 MODELS = frozenset({"bert_large", "gpt2_large", "gpt3_xl", "gpt3_27", "opt_13"})
 """Those of dense layers."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class Run:
     """A network on a GPU: milliseconds measured, predicted with the ends of the interval, and as NeuSight's
     authors predicted it."""
 
@@ -83,7 +83,7 @@ def network_lines(folder: Path) -> Iterator[str]:
         "| NeuSight's MAPE | its within 10 % |"
     )
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|"
-    eager: dict[str, list[Measured]] = {}
+    eager: dict[str, list[Run]] = {}
     for device, target in TARGETS.items():
         for runtime in ("eager", "compiled"):
             found = list(networks(folder, device, target, runtime))
@@ -100,7 +100,7 @@ def _vendor(device: str) -> str:
     return "AMD" if device.startswith("AMD") else "NVIDIA"
 
 
-def networks(folder: Path, device: str, target: str, runtime: str) -> Iterator[Measured]:
+def networks(folder: Path, device: str, target: str, runtime: str) -> Iterator[Run]:
     """The networks measured on a GPU in a runtime."""
     for path in sorted((folder / "label" / device).glob("*-inf-*.json")):
         label = LABEL.fullmatch(path.stem)
@@ -112,7 +112,7 @@ def networks(folder: Path, device: str, target: str, runtime: str) -> Iterator[M
         cost = estimate(module, shape, target, precision="fp32", runtime=runtime, batch_size=batch)
         theirs = folder / "results" / "prediction" / device / "neusight" / path.name
         other = json.loads(theirs.read_text(encoding="utf-8"))["e2e_latency"] if theirs.is_file() else np.nan
-        yield Measured(measured, cost.latency_ms, cost.low_ms, cost.high_ms, other)
+        yield Run(measured, cost.latency_ms, cost.low_ms, cost.high_ms, other)
 
 
 @cache
@@ -137,10 +137,7 @@ def kernels(folder: Path, device: str, target: str, kind: str) -> Kernels:
     """The products of one kind on a GPU."""
     sizes, milliseconds = [], []
     for row in _rows(folder / "data" / "dataset" / "test" / f"{kind}.csv")[device]:
-        batch, rows, inner, columns = (int(row[name]) for name in ("B", "M", "N", "K"))
-        groups, rows = (batch, rows) if kind == "bmm" else (1, rows * batch)
-        moved = 4 * groups * (rows * inner + inner * columns + rows * columns)
-        sizes.append((groups, rows, columns, inner, moved))
+        sizes.append(product_sizes(row, kind))
         milliseconds.append(float(row["Latency"]))
     products = Products(*np.array(sizes, dtype=float).reshape(-1, 5).T)
     found = Kernels(target, products, np.array(milliseconds), fp32_speed(target))
@@ -156,7 +153,7 @@ def _rows(path: Path) -> dict[str, list[dict[str, str]]]:
     return found
 
 
-def _cells(found: Sequence[Measured]) -> str:
+def _cells(found: Sequence[Run]) -> str:
     errors = np.log([one.predicted / one.measured for one in found])
     inside = np.mean([one.low <= one.measured <= one.high for one in found])
     theirs = np.log([one.theirs / one.measured for one in found])
@@ -190,7 +187,7 @@ def _page(lines: Sequence[str]) -> str:
             "kernels below in sight, that the clock binds H100 was decided on them, and what libraries reach "
             "on AMD's matrix units was rounded on the networks there; all of these figures were looked at. "
             "NeuSight's own predictions of the networks are those in the repository, by models that were "
-            "trained on the same kernels.",
+            "trained on the same kernels, and for AMD's GPUs on kernels of these.",
             "",
             *lines,
             "",

@@ -10,7 +10,7 @@ one for vector units, everything follows from the datasheet, on a GPU never meas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -123,17 +123,20 @@ def products_ms(
     speed: GpuSpeed,
     constants: ProductConstants,
     tilings: Sequence[Tiling] = TILINGS,
+    beyond: Callable[[Tiling], Column] | None = None,
 ) -> Column:
-    """The milliseconds of each product, of shape (n,), without its launch, by the best of some tilings."""
-    memory = memory_ms(products, speed, constants)
-    powered = powered_ms(products, speed, constants)
+    """The milliseconds of each product, of shape (n,), without its launch, by the best of some tilings;
+    `beyond` is what the traffic of a tiling takes besides that of the operands and the result."""
+    once = _memory_ms(products, speed, constants)
+    powered = _powered_ms(products, speed, constants)
     best = np.full(products.rows.shape, np.inf)
     for tiling in tilings:
-        best = np.minimum(best, tiling_ms(products, speed, constants, memory, powered, tiling))
+        memory = once if beyond is None else once + beyond(tiling)
+        best = np.minimum(best, _tiling_ms(products, speed, constants, memory, powered, tiling))
     return best
 
 
-def tiling_ms(
+def _tiling_ms(
     products: Products,
     speed: GpuSpeed,
     constants: ProductConstants,
@@ -141,7 +144,6 @@ def tiling_ms(
     powered: Column,
     tiling: Tiling,
 ) -> Column:
-    """The milliseconds of each product by one tiling, by what its traffic to memory and its power take."""
     height, width, split = tiling
     blocks = np.ceil(products.rows / height) * np.ceil(products.columns / width) * products.batch * split
     inner = np.ceil(products.inner / split)
@@ -167,7 +169,7 @@ def tiling_ms(
     return slowest + cycles / speed.clock
 
 
-def powered_ms(products: Products, speed: GpuSpeed, constants: ProductConstants) -> Column:
+def _powered_ms(products: Products, speed: GpuSpeed, constants: ProductConstants) -> Column:
     """The arithmetic of whole products at what the power limit leaves of tensor cores; vector units have it
     in their clock."""
     if not isinstance(constants, TensorConstants):
@@ -181,7 +183,7 @@ def _waves(filled: Column) -> Column:
     return np.where(filled < 1, 1, np.where(filled > 6, filled + 0.35, np.ceil(filled)))
 
 
-def memory_ms(products: Products, speed: GpuSpeed, constants: ProductConstants) -> Column:
+def _memory_ms(products: Products, speed: GpuSpeed, constants: ProductConstants) -> Column:
     """The traffic to memory; the part that still lies in the cache comes at the cache's speed."""
     reached = speed.bandwidth * constants.memory_share
     resident = products.resident

@@ -20,6 +20,7 @@ numbers at a time reach twice the peak (P100), matrix units four times and more.
 SUSTAINED_EXPONENT = 0.5
 """How far the clock falls towards the base clock under load: peak · (base / boost) to this power."""
 BY_CLOCK = float("inf")
+"""No power binds such chips."""
 VECTOR_WATTS = ((120, 7.0), (90, BY_CLOCK), (89, 6.5), (86, 9.0), (80, 13.0), (1, 16.0))
 """The power in watts for each Tflop/s of vector units above which they keep the boost clock, by the least
 compute capability: each process needs less, and cards that are far from their boost clock have a lower
@@ -101,8 +102,8 @@ def gpu_speed(target: Target) -> GpuSpeed:
     figures = {name: figure.value for name, figure in target.figures.items()}
     peak = figures[PEAKS[target.precision]] * 1e9
     vector = figures.get("fp32_tflops", peak / 1e9 * assumptions.VECTOR_SHARE) * 1e9
-    if target.precision == "fp32" and target.device.architecture in SINGLE_MATRIX:
-        peak = figures.get("tf32_tflops", peak / 1e9) * 1e9 * SINGLE_MATRIX_SHARE
+    if _multiplies_single(target):
+        peak = figures["tf32_tflops"] * 1e9 * SINGLE_MATRIX_SHARE
     boost = figures.get("clock_mhz", assumptions.GPU_CLOCK_MHZ)
     base = figures.get("base_clock_mhz", boost * assumptions.BASE_CLOCK_SHARE)
     launch = figures.get("launch_floor_us", assumptions.LAUNCH_FLOOR_US)
@@ -128,12 +129,20 @@ def gpu_speed(target: Target) -> GpuSpeed:
     )
 
 
+def _multiplies_single(target: Target) -> bool:
+    """Whether products in single precision run on matrix units, whose peak nobody measured."""
+    is_known = target.device.architecture in SINGLE_MATRIX and "tf32_tflops" in target.figures
+    return target.precision == "fp32" and is_known and not _is_measured(target, "fp32_tflops")
+
+
+def _is_measured(target: Target, name: str) -> bool:
+    return target.calibration is not None and name in target.calibration.figures
+
+
 def _step_us(target: Target, launch: float) -> float:
     """From one kernel of a network to the next; on a GPU that was measured its launch, since networks that
     were measured with it tell the rest."""
-    calibration = target.calibration
-    measured = calibration is not None and "launch_floor_us" in calibration.figures
-    return launch if measured else max(launch, assumptions.STEP_US)
+    return launch if _is_measured(target, "launch_floor_us") else max(launch, assumptions.STEP_US)
 
 
 def _generation(architecture: str) -> str:
@@ -149,10 +158,8 @@ def _capability(generation: str) -> int:
 def _reached(target: Target) -> float:
     """The share of the bandwidth of its datasheet that a GPU reaches, beside others; 1 of one that was
     measured."""
-    calibration, figures = target.calibration, target.figures
-    if calibration is not None and "memory_bandwidth_gbs" in calibration.figures:
-        return 1.0
-    if target.device.device_class != DATA_CENTRE:
+    figures = target.figures
+    if _is_measured(target, "memory_bandwidth_gbs") or target.device.device_class != DATA_CENTRE:
         return 1.0
     if "cache_mb" in figures and figures["cache_mb"].value < SMALL_CACHE_MB:
         return SMALL_CACHE_SHARE

@@ -15,15 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas_hardware.gpu_products import (
-    TILINGS,
-    ProductConstants,
-    Products,
-    memory_ms,
-    powered_ms,
-    products_ms,
-    tiling_ms,
-)
+from nas_hardware.gpu_products import TILINGS, ProductConstants, Products, products_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +38,8 @@ BATCHED_TILES = {0: ((64, 128),), VOLTA: ((64, 64), (64, 128), (32, 128), (128, 
 IN_FLIGHT = 16384
 """Numbers of the result that the blocks of one multiprocessor work on at a time."""
 TRANSLATED_BYTES = 16e6
-"""What the rows of a multiprocessor may span without waiting for the translation of addresses: rounded by
-hand on P100, as IN_FLIGHT on P4; 32 MB of pages are held from Pascal to Turing (arXiv:1903.07486)."""
+"""What the rows of a multiprocessor may span without waiting for the translation of addresses, which long
+rows on P100 look like: rounded by hand on them, as IN_FLIGHT on P4."""
 READ_AT_A_TIME = 8
 """Numbers of a row that a block reads at a time."""
 KEPT_SHARE = 0.5
@@ -98,15 +90,13 @@ def linear_tilings(speed: GpuSpeed) -> Sequence[Tiling]:
 
 
 def _linear_ms(products: Products, speed: GpuSpeed, constants: VectorConstants) -> Column:
-    once = memory_ms(products, speed, constants)
-    powered = powered_ms(products, speed, constants)
-    best = np.full(products.rows.shape, np.inf)
-    for tiling in linear_tilings(speed):
-        memory = once + _translated_ms(products, speed, constants, tiling)
-        if speed.reads_a_line == 1:
-            memory += _scattered_ms(products, speed, constants, tiling)
-        best = np.minimum(best, tiling_ms(products, speed, constants, memory, powered, tiling))
-    return best
+    def beyond(tiling: Tiling) -> Column:
+        translated = _translated_ms(products, speed, constants, tiling)
+        if speed.reads_a_line > 1:
+            return translated
+        return translated + _scattered_ms(products, speed, constants, tiling)
+
+    return products_ms(products, speed, constants, linear_tilings(speed), beyond)
 
 
 def _scattered_ms(products: Products, speed: GpuSpeed, constants: VectorConstants, tiling: Tiling) -> Column:

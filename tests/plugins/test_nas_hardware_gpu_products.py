@@ -290,6 +290,20 @@ def test_fewer_tilings_are_never_quicker(drawn):
     assert (few > all_of_them).any()
 
 
+def test_traffic_beyond_that_of_the_operands_is_traffic_of_its_tiling():
+    """A tiling with much of it is not taken; alone it takes that long."""
+    products = Products(*(np.array([n]) for n in (1.0, 256.0, 256.0, 256.0, 0.0)))
+    tilings = [(128, 128, 1), (64, 64, 1)]
+
+    def taken_by(*chosen):
+        beyond = {tilings[0]: np.array([1e3]), tilings[1]: np.zeros(1)}.__getitem__
+        return float(products_ms(products, speed(), TENSOR, chosen, beyond)[0])
+
+    assert taken_by(*tilings) == taken_by(tilings[1]) == products_ms(products, speed(), TENSOR, tilings[1:])
+    few = TENSOR.few_blocks_share + (1 - TENSOR.few_blocks_share) * 4 / 100
+    assert taken_by(tilings[0]) == pytest.approx(1e3 / few, rel=0.01)
+
+
 def test_one_tiling_is_itself():
     """4 × 2 tiles of 64 × 64 on 100 multiprocessors: one wave, bound by the arithmetic of one of them."""
     (found,) = taken(256, 128, 3200, tilings=[(64, 64, 1)])

@@ -175,6 +175,14 @@ def test_matrix_units_that_multiply_single_precision_do(name, peak):
     assert not found.tensor
 
 
+def test_the_peak_of_products_is_that_of_the_file_where_none_of_matrix_units_is_known():
+    described = {"architecture": "CDNA2", "precision": "fp32"}
+    assert gpu_speed(device(**described)).matrix == pytest.approx(50e9 * SINGLE_MATRIX_SHARE)
+    assert gpu_speed(device(**described, tf32_tflops=0)).matrix == 10e9
+    measured = Calibration("T2", "utilisation", "x", figures={"fp32_tflops": Figure(30.0, "measured")})
+    assert gpu_speed(device(**described, calibration=measured)).matrix == 30e9
+
+
 @pytest.mark.parametrize(("architecture", "capability"), [("sm61", 61), ("sm120", 120), ("CDNA2", 0)])
 def test_a_compute_capability_is_a_number(architecture, capability):
     assert gpu_speed(device(architecture=architecture)).capability == capability
