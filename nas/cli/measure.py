@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from nas.costs.target import Target
     from nas.plugins import Registry
     from nas.studies.measure import Comparison
+
+FAR = 1.05
+"""A machine that is so many times as fast as it was calibrated, or as slow, is said to be."""
 
 
 @click.command("measure")
@@ -145,6 +149,12 @@ def _notes(comparisons: Sequence[Comparison], target: Target) -> list[str]:
 
     note = calibration_note(target)
     found = [note] if note else []
+    speeds = [one.measurement.speed for one in comparisons if one.measurement.speed is not None]
+    if any(not 1 / FAR < speed < FAR for speed in speeds):
+        found.append(
+            f"this machine is at {100 * median(speeds):.0f} % of the speed it was calibrated at; "
+            "latencies are told at that speed"
+        )
     for one in comparisons:
         if one.measurement.noisy:
             reason = one.measurement.conditions.get("busy", "its runs scatter")

@@ -41,6 +41,8 @@ SIZES = (
     "taps",
     "stride",
     "misaligned",
+    "innermost",
+    "scattered",
 )
 LANES = 16
 """Kernels of convolutions are made for multiples of so many channels."""
@@ -119,7 +121,8 @@ class Calibration:
 
     `model` is the cost model whose kernel times `scale` and `corrections` multiply; `figures` replace those
     of the datasheet for every model. Latencies lie between `low` and `high` times their prediction with 90 %
-    confidence. `source` says who measured what, and when; `conditions` under which circumstances.
+    confidence. `source` says who measured what, and when; `conditions` under which circumstances;
+    `reference_ms` how fast a processor was: what small kernels took that never change.
     """
 
     tier: str
@@ -131,21 +134,32 @@ class Calibration:
     corrections: Mapping[str, Correction] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
     conditions: Mapping[str, str] = field(default_factory=dict)
+    reference_ms: float | None = None
 
     def factors(self, operators: Sequence[Operator]) -> NDArray[np.float64]:
         """What the kernel time of each operator is multiplied by, of shape (n,)."""
         factors = np.full(len(operators), self.scale)
-        kinds = np.array([operator.kind for operator in operators])
-        for kind, correction in self.corrections.items():
-            chosen = np.flatnonzero(kinds == kind).tolist()
+        keys = np.array([self.key_of(operator) for operator in operators])
+        for key, correction in self.corrections.items():
+            chosen = np.flatnonzero(keys == key).tolist()
             if chosen:
                 factors[chosen] = correction.factors([operators[index] for index in chosen])
         return factors
 
     def added_ms(self, operators: Sequence[Operator]) -> NDArray[np.float64]:
         """What each operator takes on top of its kernel, in milliseconds, of shape (n,)."""
-        added = {kind: correction.added_ms for kind, correction in self.corrections.items()}
-        return np.array([added.get(operator.kind, 0.0) for operator in operators], dtype=np.float64)
+        found = (self.corrections.get(self.key_of(operator)) for operator in operators)
+        return np.array([0.0 if one is None else one.added_ms for one in found], dtype=np.float64)
+
+    def key_of(self, operator: Operator) -> str:
+        """Which of the corrections an operator has: that of its name, or else that of its kind."""
+        own = named(operator)
+        return own if own in self.corrections else operator.kind
+
+
+def named(operator: Operator) -> str:
+    """What an operator's own correction is called: ``pointwise/gelu``."""
+    return f"{operator.kind}/{operator.name}"
 
 
 def sizes_of(operators: Sequence[Operator]) -> Mapping[str, NDArray[np.float64]]:
@@ -170,15 +184,19 @@ def _sizes(operator: Operator) -> tuple[float, ...]:
     stride = dims.get("stride_0", 1)
     misaligned = 2.0 ** sum(dims.get(name, 0) % LANES > 0 for name in ("in_channels", "out_channels"))
     work = (operator.flops, operator.bytes_moved, operator.weight_bytes)
-    return (*work, rows, columns, inner, groups, taps, stride, misaligned)
+    order = (2.0 if operator.order == "innermost" else 1.0, _SCATTERED.get(operator.order, 1.0))
+    return (*work, rows, columns, inner, groups, taps, stride, misaligned, *order)
 
 
 _DIMENSIONS = (
     ("rows", "queries", "steps"),
-    ("columns", "keys", "hidden"),
+    ("columns", "keys", "hidden", "normalized"),
     ("inner", "depth", "inputs"),
     ("groups", "heads", "batch"),
 )
+
+
+_SCATTERED = {"spread": 2.0, "transposed": 4.0}
 
 
 def _product_of(dims: Mapping[str, int], prefix: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -93,10 +94,11 @@ class CalibrationEntry(Strict):
     corrections: dict[str, CorrectionEntry] = {}
     figures: dict[str, FigureEntry] = {}
     conditions: dict[str, str] = {}
+    reference_ms: Positive | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> CalibrationEntry:
-        _known(self.corrections, KINDS, "kind of operators")
+        _known([key.partition("/")[0] for key in self.corrections], KINDS, "kind of operators")
         return self
 
     @property
@@ -111,10 +113,11 @@ class CalibrationEntry(Strict):
             corrections={kind: entry.correction for kind, entry in self.corrections.items()},
             figures={name: entry.figure for name, entry in self.figures.items()},
             conditions=dict(self.conditions),
+            reference_ms=self.reference_ms,
         )
 
 
-def _known(names: dict[str, Any], known: tuple[str, ...], what: str) -> None:
+def _known(names: Iterable[str], known: tuple[str, ...], what: str) -> None:
     """Raises ValueError for the first name that is none of the known ones."""
     for name in names:
         if name not in known:

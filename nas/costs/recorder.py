@@ -104,7 +104,7 @@ class Recorder(TorchDispatchMode):
 
     def _dispatch(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Takes an operator apart, recalls what it returns, or runs it."""
-        if plan.is_linear and not _is_flat(args[0]):
+        if plan.is_linear and not is_flat(args[0]):
             return self._linear_in_parts(plan, args, kwargs)
         if plan.is_composite:
             return self._in_parts(plan, args, kwargs)
@@ -298,7 +298,7 @@ class Recorder(TorchDispatchMode):
         return self._moved[id(value)]
 
 
-def _is_flat(tensor: torch.Tensor) -> bool:
+def is_flat(tensor: torch.Tensor) -> bool:
     """Whether a linear layer takes a tensor for one matrix; otherwise torch multiplies and adds apart."""
     return tensor.ndim <= 2 or tensor.is_contiguous()
 

@@ -50,6 +50,8 @@ def _calibration(calibration: Calibration) -> Iterator[str]:
         yield f"{name} = {quoted(getattr(calibration, name))}"
     for name in ("scale", "low", "high"):
         yield f"{name} = {float(getattr(calibration, name))!r}"
+    if calibration.reference_ms is not None:
+        yield f"reference_ms = {number(calibration.reference_ms)}"
     if calibration.conditions:
         yield "\n[calibration.conditions]"
         yield from (f"{name} = {quoted(value)}" for name, value in calibration.conditions.items())
@@ -57,7 +59,7 @@ def _calibration(calibration: Calibration) -> Iterator[str]:
         yield "\n[calibration.figures]"
         yield from _figures(calibration.figures)
     for kind, correction in calibration.corrections.items():
-        yield f"\n[calibration.corrections.{kind}]"
+        yield f"\n[calibration.corrections.{quoted(kind)}]"
         yield from _correction(correction)
 
 

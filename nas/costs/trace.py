@@ -52,7 +52,7 @@ def trace(
     for twin, device, dtype in attempts:
         ran = False
         try:
-            with _undisturbed():
+            with undisturbed():
                 copied = twin(module)
                 ran = True
                 return run_traced(copied, shapes, precision, device, dtype, layout)
@@ -81,7 +81,7 @@ def run_traced(
     place = torch.device(device)
     if any(part.training for part in module.modules()):
         module.eval()
-    with _undisturbed(), _weights_in(module, layout), torch.inference_mode():
+    with undisturbed(), _weights_in(module, layout), torch.inference_mode():
         inputs = [_input(shape, dtype, place) for shape in shapes]
         if innermost or (innermost is None and layout == "nhwc"):
             inputs = [_with_channels_innermost(tensor) for tensor in inputs]
@@ -89,7 +89,7 @@ def run_traced(
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Quiet, off the fused paths that no rule could look into, and with torch's random state as it was."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)

@@ -33,7 +33,7 @@ def calibrate_by_networks(
     A target that is calibrated already keeps its corrections and its tier. `trace_of(what, input, target)` is
     the trace of a network. Raises InputError, which names the line, where the file cannot be used.
     """
-    from nas.costs.measuring.calibrating import scaled_to
+    from nas.costs.measuring.scales import scaled_to
 
     rows = read_measurements(path)
     networks = [_measured(row, target, trace_of) for row in rows]

@@ -128,6 +128,7 @@ def _compared(
             runtime=target.runtime,
             layout=target.layout,
             seconds=seconds,
+            usual_ms=target.calibration.reference_ms if target.calibration else None,
         )
     return Comparison(name, predicted, measured_cost(found, target, predicted), found)
 
@@ -139,11 +140,13 @@ def measured_cost(found: Measurement, target: Target, facts: Cost) -> Cost:
     asked, energy always: neither was measured.
     """
     conditions = found.conditions
+    machine = f"{conditions['host']}, torch {conditions['torch']}"
+    machine += "" if found.speed is None else ", at the speed of the calibration"
     return Cost(
         target=target.label,
         kind="measured",
         tier=TIER,
-        model=f"median of {found.samples} runs on {conditions['host']}, torch {conditions['torch']}",
+        model=f"median of {found.samples} runs on {machine}",
         latency_ms=found.latency_ms,
         low_ms=found.low_ms,
         high_ms=found.high_ms,

@@ -4,67 +4,65 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from nas.costs.calibration import Calibration, Correction
-from nas.costs.measuring.chains import CHAINS, chains
+from nas.costs.calibration import Calibration
+from nas.costs.measuring.chains import chains
 from nas.costs.measuring.clocks import clock_for
 from nas.costs.measuring.conditions import busy_with, conditions, exclusive, pinned
+from nas.costs.measuring.designed_networks import designed_networks
 from nas.costs.measuring.fit import Sample, fit_corrections
+from nas.costs.measuring.in_company import MeasuredNetwork, can_watch, measure_in_company
 from nas.costs.measuring.kernels import MicroKernel, designed_kernels
 from nas.costs.measuring.micro import MeasuredKernel, measure_all, measure_chain
 from nas.costs.measuring.probe import probe
-from nas.costs.target import Target
+from nas.costs.measuring.samples import distinct, sample_of, samples_of
+from nas.costs.measuring.scales import interval, scaled_to
+from nas.costs.target import Figure, Target
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from nas.costs.cost import Cost
     from nas.costs.model import CostModel
 
 KERNELS = 200
-DOMINANT = 0.7
-"""A micro-kernel says something of an operator that takes such a share of its predicted time."""
-LARGE = 1e4
-"""A scale beside which launches are short."""
-CONFIDENCE = 0.9
-GROUPS = (
-    frozenset({"conv", "conv_depthwise", "conv_grouped"}),
-    frozenset({"gemm", "bmm", "sdpa", "rnn", "sparse"}),
-)
-"""Kinds whose kernels are alike in what company costs them; all others are one more group."""
-MANY = 60
-TELLING = 0.02
-"""From so many networks on a kind has a factor of its own, if it takes such a share of their time."""
+NETWORKS = 288
+"""The most kernels, or networks, that are measured."""
+FOLDS = 8
+"""Into so many parts networks are divided; each is predicted from all others."""
+LEAST_SHARE = 0.02
+"""This share of operators takes less than the least time that is told of them."""
 NETWORK_SECONDS = 0.15
 """How long a network of a space is measured: rather many of them than each closely."""
 DRIFT = 0.15
 """A calibration says so where a round took so much longer than another."""
 PARTS = 1000
 """Into how many parts the progress of these is told."""
-SHRINKING = 0.3
-"""How much the factors of groups are drawn towards that of all."""
-OUTSIDE = 1.5
-"""An interval from fewer measurements than its confidence needs reaches so far beyond the worst of them, as a
-power."""
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A calibrated target, and what it rests on."""
+    """A calibrated target, and what disturbed the machine meanwhile."""
 
     target: Target
-    kernels: Sequence[MeasuredKernel]
-    chains: Sequence[MeasuredKernel]
     busy: str | None
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured, in words; how it fits a target; how much slower the machine was for a while, as a
+    share; the figures that it replaces; and what the reference took."""
+
+    rests_on: str
+    fitted: Callable[[Target], Target]
+    drift: float
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    reference_ms: float | None = None
 
 
 def calibrate(
@@ -76,30 +74,107 @@ def calibrate(
     on_progress: Progress = lambda done, number: None,
     networks: Iterable[MicroKernel] | None = None,
 ) -> Calibrated:
-    """Measures micro-kernels and chains of them on this machine for so many seconds, and fits the cost model
-    to them (tier T2); and as long again networks of a space, where they are given (T3).
+    """Measures operators on this machine for so many seconds, and fits the cost model to them (tier T2); and
+    as long again networks of a space, where they are given (T3).
 
-    `target` is this machine without calibration. Raises CostError where another process measures here.
+    Where the processor runs them one by one operators are timed within designed networks, and elsewhere as
+    micro-kernels. `target` is this machine without calibration. Raises CostError where another process
+    measures here.
     """
     threads = int(target.figures["units"].value) if device.type == "cpu" else None
-    on_kernel = on_progress if networks is None else _half(on_progress)
+    on_operator = on_progress if networks is None else _half(on_progress)
+    measured_by = _by_operators if can_watch(target, device) else _by_kernels
     begin = time.monotonic()
     with exclusive(device), pinned(threads):
         figures = probe(device, target.precision)
-        alone = designed_kernels(KERNELS, target.batch_size)
-        in_company = list(chains(target.batch_size))
         left = seconds - (time.monotonic() - begin)
-        together = measure_all(alone, in_company, target, device, left, on_kernel)
-        kernels, measured = together.kernels, list(together.chains)
-        found = _measured_networks(networks or (), target, device, seconds, on_progress)
+        measured = measured_by(target, model, device, left, on_operator)
+        usual_ms = measured.reference_ms
+        found = _measured_networks(networks or (), target, device, seconds, usual_ms, on_progress)
         under = conditions(device, clock_for(device).name)
-    busy = busy_with(device) or _drifted(together.drift)
-    tier, rests_on = "T3" if found else "T2", source(len(kernels), len(measured), len(found))
-    blank = Calibration(tier, model.name, rests_on, figures=figures)
-    blank = replace(blank, conditions={**under, **({"busy": busy} if busy else {})})
-    measured += found
-    fitted = fitted_calibration(replace(target, calibration=blank), model, kernels, measured)
-    return Calibrated(fitted, kernels, measured, busy)
+    busy = busy_with(device) or _drifted(measured.drift)
+    blank = Calibration(
+        "T3" if found else "T2",
+        model.name,
+        source(measured.rests_on, len(found)),
+        figures={**figures, **measured.figures},
+        conditions={**under, **({"busy": busy} if busy else {})},
+        reference_ms=usual_ms,
+    )
+    fitted = measured.fitted(replace(target, calibration=blank))
+    return Calibrated(scaled_to(fitted, model, found), busy)
+
+
+def _by_operators(
+    target: Target, model: CostModel, device: torch.device, seconds: float, on_progress: Progress
+) -> _Measured:
+    """Operators measured within designed networks."""
+    networks = designed_networks(NETWORKS, target.batch_size)
+    found = measure_in_company(networks, target, device, seconds, on_progress)
+    number = sum(len(network.operators_ms) for network in found.networks)
+    return _Measured(
+        f"{number} operators in {len(found.networks)} networks",
+        lambda blank: fitted_to_operators(blank, model, found.networks),
+        found.drift,
+        _least_time([latency for network in found.networks for latency in network.operators_ms]),
+        found.reference_ms,
+    )
+
+
+def _by_kernels(
+    target: Target, model: CostModel, device: torch.device, seconds: float, on_progress: Progress
+) -> _Measured:
+    """Operators measured as micro-kernels, and chains of them."""
+    kernels = designed_kernels(KERNELS, target.batch_size)
+    found = measure_all(kernels, list(chains(target.batch_size)), target, device, seconds, on_progress)
+    return _Measured(
+        f"{len(found.kernels)} kernels, {len(found.chains)} chains",
+        lambda blank: fitted_to_kernels(blank, model, found.kernels, found.chains),
+        found.drift,
+    )
+
+
+def fitted_to_operators(target: Target, model: CostModel, networks: Sequence[MeasuredNetwork]) -> Target:
+    """The target with the corrections that the operators of networks lead to.
+
+    Its interval holds the rounds of networks that were left out, as long as they took: at the speed of that
+    moment.
+    """
+    samples = [samples_of(network.trace, network.operators_ms, target, model) for network in networks]
+    fitted = _corrected(target, distinct(one for each in samples for one in each))
+    errors: list[float] = []
+    for fold in range(min(FOLDS, len(networks))):
+        others = [one for number, each in enumerate(samples) if number % FOLDS != fold for one in each]
+        left_out = _corrected(target, distinct(others))
+        for network in networks[fold::FOLDS]:
+            predicted = model.price(network.trace, left_out).latency_ms
+            errors += [abs(math.log(latency / predicted)) for latency in network.rounds_ms]
+    low, high = interval(np.array(errors))
+    assert fitted.calibration is not None
+    return replace(fitted, calibration=replace(fitted.calibration, low=low, high=high))
+
+
+def fitted_to_kernels(
+    target: Target, model: CostModel, kernels: Sequence[MeasuredKernel], networks: Sequence[MeasuredKernel]
+) -> Target:
+    """The target with the corrections that kernels lead to, the scale that networks do, and its interval."""
+    samples = [sample for kernel in kernels if (sample := sample_of(kernel, target, model)) is not None]
+    return scaled_to(_corrected(target, samples), model, networks)
+
+
+def _corrected(target: Target, samples: Sequence[Sample]) -> Target:
+    """The target with the scale and the corrections that samples lead to."""
+    scale, corrections = fit_corrections(samples)
+    assert target.calibration is not None
+    return replace(target, calibration=replace(target.calibration, scale=scale, corrections=corrections))
+
+
+def _least_time(latencies_ms: Sequence[float]) -> Mapping[str, Figure]:
+    """What the least of operators take in a network, which nothing hides."""
+    least = float(np.quantile(latencies_ms, LEAST_SHARE))
+    source = "measured by nas calibrate: the least time of an operator within a network"
+    figure = Figure(float(f"{1e3 * least:.4g}"), source, "measured")
+    return {"eager_operator_us": figure, "launch_floor_us": figure}
 
 
 def _drifted(drift: float) -> str | None:
@@ -117,6 +192,7 @@ def _measured_networks(
     target: Target,
     device: torch.device,
     seconds: float,
+    usual_ms: float | None,
     on_progress: Progress,
 ) -> list[MeasuredKernel]:
     """Networks measured one after the other for so many seconds: the second half of what is to be done."""
@@ -127,159 +203,12 @@ def _measured_networks(
         if share > 1:
             break
         on_progress(round(PARTS * (1 + share) / 2), PARTS)
-        found.append(measure_chain(network, target, device, NETWORK_SECONDS))
+        found.append(measure_chain(network, target, device, NETWORK_SECONDS, usual_ms))
     return found
 
 
-def source(kernels: int, in_chains: int, networks: int = 0) -> str:
+def source(rests_on: str, networks: int = 0) -> str:
     """What a calibration rests on, in a line."""
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    space = f", {networks} networks" if networks else ""
-    return f"nas calibrate, {when}: {kernels} kernels, {in_chains} chains{space}"
-
-
-def fitted_calibration(
-    target: Target, model: CostModel, kernels: Sequence[MeasuredKernel], networks: Sequence[MeasuredKernel]
-) -> Target:
-    """The target with the corrections that kernels lead to, the scale that networks do, and its interval."""
-    blank = target.calibration
-    assert blank is not None
-    samples = [sample for kernel in kernels if (sample := sample_of(kernel, target, model)) is not None]
-    scale, corrections = fit_corrections(samples)
-    fitted = replace(target, calibration=replace(blank, scale=scale, corrections=corrections))
-    return scaled_to(fitted, model, networks)
-
-
-def sample_of(kernel: MeasuredKernel, target: Target, model: CostModel) -> Sample | None:
-    """What a measured kernel says of its operator; None where no operator dominates.
-
-    The predicted time is a part that factors multiply and one that they do not, the launch: told apart where
-    the first is large, so that no least time of an operator hides it.
-    """
-    blank = target.calibration
-    assert blank is not None
-    plain = model.price(kernel.trace, target)
-    times = [operator.latency_ms for operator in plain.operators]
-    if not times or max(times) < DOMINANT * sum(times):
-        return None
-    large, larger = (
-        model.price(kernel.trace, replace(target, calibration=replace(blank, scale=scale)))
-        for scale in (LARGE, 2 * LARGE)
-    )
-    own = int(np.argmax(times))
-    multiplied = (larger.operators[own].latency_ms - large.operators[own].latency_ms) / LARGE
-    if multiplied <= 0:
-        return None
-    rest = large.operators[own].latency_ms - LARGE * multiplied + plain.latency_ms - times[own]
-    return Sample(kernel.trace.operators[own], multiplied, max(0.0, rest), kernel.latency_ms)
-
-
-def scaled_to(target: Target, model: CostModel, networks: Sequence[MeasuredKernel]) -> Target:
-    """The target with the factors by which networks took longer than predicted, and with the interval that
-    holds CONFIDENCE of them, each left out once.
-
-    From few networks it is one factor for all kinds of operators, from CHAINS one for each of GROUPS, from
-    MANY one for each kind that takes time in them.
-    """
-    if not networks:
-        return target
-    calibration = target.calibration
-    assert calibration is not None
-    costs = [model.price(network.trace, target) for network in networks]
-    logs = np.array(
-        [math.log(one.latency_ms / cost.latency_ms) for one, cost in zip(networks, costs, strict=True)]
-    )
-    groups = _groups(costs)
-    shares = np.array([_shares(cost, groups) for cost in costs])
-    low, high = interval(left_out(shares, logs))
-    factors = np.exp(group_logs(shares, logs))
-    return replace(target, calibration=replace(multiplied(calibration, factors, groups), low=low, high=high))
-
-
-def _groups(costs: Sequence[Cost]) -> Sequence[frozenset[str]]:
-    """The kinds that have a factor together, by how many networks there are; all others are one more."""
-    if len(costs) < MANY:
-        return GROUPS
-    times: dict[str, float] = defaultdict(float)
-    for cost in costs:
-        for operator in cost.operators:
-            times[operator.kind] += operator.latency_ms / cost.latency_ms
-    return [frozenset({kind}) for kind, share in sorted(times.items()) if share >= TELLING * len(costs)]
-
-
-def _shares(cost: Cost, groups: Sequence[frozenset[str]]) -> list[float]:
-    """The share of each group in the predicted time of a network."""
-    times = [
-        sum(operator.latency_ms for operator in cost.operators if operator.kind in group) for group in groups
-    ]
-    rest = sum(operator.latency_ms for operator in cost.operators) - sum(times)
-    return [time / cost.latency_ms for time in (*times, rest)]
-
-
-def group_logs(shares: NDArray[np.float64], logs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The log of the factor of each group: the median of all, and from CHAINS networks on what their shares
-    explain of the rest, shrunk."""
-    median = np.median(logs)
-    if len(logs) < CHAINS - 1:
-        return np.full(shares.shape[1], median)
-    penalty = SHRINKING * np.eye(shares.shape[1])
-    found: NDArray[np.float64] = median + np.linalg.solve(
-        shares.T @ shares + penalty, shares.T @ (logs - median)
-    )
-    return found
-
-
-def left_out(shares: NDArray[np.float64], logs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far each network is off, as a log, when the others alone are fitted."""
-    if len(logs) == 1:
-        return np.array([ALONE])
-    kept = [np.delete(np.arange(len(logs)), index) for index in range(len(logs))]
-    return np.array(
-        [
-            abs(logs[index] - shares[index] @ group_logs(shares[rest], logs[rest]))
-            for index, rest in enumerate(kept)
-        ]
-    )
-
-
-def interval(errors: NDArray[np.float64]) -> tuple[float, float]:
-    """The factors between which measurements lie with CONFIDENCE, from the errors of networks as logs.
-
-    >>> interval(np.zeros(30))
-    (1.0, 1.0)
-    """
-    number = len(errors)
-    rank = math.ceil((number + 1) * CONFIDENCE)
-    ordered = np.sort(errors)
-    half = float(ordered[rank - 1]) if rank <= number else OUTSIDE * float(ordered[-1])
-    return math.exp(-half), math.exp(half)
-
-
-def multiplied(
-    calibration: Calibration,
-    factors: NDArray[np.float64],
-    groups: Sequence[frozenset[str]] = GROUPS,
-) -> Calibration:
-    """The calibration with the factors of each group times one more; the last one is that of all others."""
-    kinds = {kind: float(factors[index]) for index, group in enumerate(groups) for kind in group}
-    rest = float(factors[-1])
-    scale = calibration.scale
-    corrections = {kind: Correction(scale, 0, scale, scale) for kind in kinds}
-    corrections.update(calibration.corrections)
-    if np.ptp(factors) == 0:
-        corrections = dict(calibration.corrections)
-    return replace(
-        calibration,
-        scale=rest * calibration.scale,
-        corrections={kind: _times(found, kinds.get(kind, rest)) for kind, found in corrections.items()},
-    )
-
-
-def _times(correction: Correction, factor: float) -> Correction:
-    names = ("scale", "smallest", "largest", "added_ms")
-    return replace(correction, **{name: factor * getattr(correction, name) for name in names})
-
-
-ALONE = 0.3
-"""The half-width of the log interval where one network was measured: one scale known, a datasheet roofline is
-off by 26-38 % at the 90th percentile of devices never measured."""
+    space = f", {networks} networks of a space" if networks else ""
+    return f"nas calibrate, {when}: {rests_on}{space}"

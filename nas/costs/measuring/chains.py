@@ -9,56 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from nas.costs.measuring.kernels import MicroKernel
+from nas.costs.measuring.network_parts import Attending, Inverted
 
 CHAINS = 12
 STAGES = ((16, 1), (24, 2), (40, 2), (80, 3), (160, 2))
 """Channels and blocks of the stages of a small network."""
 SIZES = (96, 128, 160, 192, 224, 224)
 """Height and width of the pictures of these networks."""
-
-
-class Inverted(nn.Module):
-    """Expand, convolve each channel, weigh the channels, project; beside the input."""
-
-    def __init__(self, width: int, kernel: int, excite: bool, activation: type[nn.Module]) -> None:
-        super().__init__()
-        wide = 4 * width
-        self.expand, self.project = nn.Conv2d(width, wide, 1), nn.Conv2d(wide, width, 1)
-        self.each = nn.Conv2d(wide, wide, kernel, 1, kernel // 2, groups=wide)
-        self.less = nn.Conv2d(wide, width, 1) if excite else None
-        self.more = nn.Conv2d(width, wide, 1) if excite else None
-        self.activation = activation()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, width, height, width of the picture), as it came."""
-        y: Tensor = self.activation(self.each(self.activation(self.expand(x))))
-        if self.less is not None and self.more is not None:
-            y = y * self.more(F.relu(self.less(y.mean((2, 3), keepdim=True)))).sigmoid()
-        found: Tensor = x + self.project(y)
-        return found
-
-
-class Attending(nn.Module):
-    """A layer of a transformer."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.all_three, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, length, width), as it came."""
-        parts = self.all_three(self.before(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(*parts.unbind(0))
-        x = x + self.out(mixed.transpose(1, 2).flatten(2))
-        found: Tensor = x + self.narrow(F.gelu(self.wide(self.between(x))))
-        return found
 
 
 def chains(batch: int = 1) -> Iterator[MicroKernel]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.costs.calibration import Correction, Point, Size, closeness, sizes_of
+from nas.costs.calibration import Correction, Point, Size, closeness, named, sizes_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,13 +20,21 @@ if TYPE_CHECKING:
 
 LEAST_KERNELS = 3
 """From so many kernels of a kind on it has a correction of its own, drawn towards the scale of all."""
-LINE_VARIANCE = 0.1
+NAMED = int(os.environ.get("LN", "12"))
+"""From so many kernels of one operator on it has a correction of its own beside that of its kind."""
+LINE_VARIANCE = float(os.environ.get("LINE", "0.1"))
 NAME_VARIANCE = 1.0
-NEAR_VARIANCE = 0.5
-NOISE_VARIANCE = 0.02
-REACH = 2.0
+NEAR_VARIANCE = float(os.environ.get("NEAR", "0.5"))
+NOISE_VARIANCE = float(os.environ.get("NOISE", "0.02"))
+REACH = float(os.environ.get("REACH", "2.0"))
 """The prior of a log factor, as of a Gaussian process: how much it is believed to change by a width of each
 size, by the operator's name, near what was measured; and how noisy a measurement is."""
+POINTS = int(os.environ.get("POINTS", "200"))
+"""What is near is told for at most so many kernels of a kind, spread over all of them."""
+LEAST_WIDTH = float(os.environ.get("LEASTW", "0.8"))
+"""Sizes of which few kernels have another one are not told apart more sharply."""
+JITTER = 1e-6
+MOST_LEVERAGE = 0.999
 PRIOR_KERNELS = 3.0
 """The scale of all counts as much as so many kernels."""
 ADDED_SHARES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
@@ -54,28 +63,37 @@ class Sample:
         left = max(self.latency_ms - self.rest_ms - added_ms, LEAST_LEFT * self.latency_ms)
         return math.log(left / self.multiplied_ms)
 
+    def own_share(self, added_ms: float = 0.0) -> float:
+        """The share of what it took that factors multiply."""
+        return max(1 - (self.rest_ms + added_ms) / self.latency_ms, LEAST_LEFT)
+
 
 def fit_corrections(samples: Sequence[Sample]) -> tuple[float, Mapping[str, Correction]]:
-    """The scale of all kernels, and the correction of each kind of which enough were measured."""
+    """The scale of all kernels, and the correction of each kind of which enough were measured; operators of
+    which NAMED were have one of their own, by ``kind/name``, beside that of their kind."""
     if not samples:
         return 1.0, {}
     everything = float(np.median([sample.log_factor() for sample in samples]))
-    by_kind: dict[str, list[Sample]] = defaultdict(list)
+    groups: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
-        by_kind[sample.operator.kind].append(sample)
+        groups[sample.operator.kind].append(sample)
+    for found in list(groups.values()):
+        names: dict[str, list[Sample]] = defaultdict(list)
+        for sample in found:
+            names[named(sample.operator)].append(sample)
+        if len(names) > 1:
+            groups.update({name: each for name, each in names.items() if len(each) >= NAMED})
     return float(np.exp(everything)), {
-        kind: fit_kind(found, everything)
-        for kind, found in sorted(by_kind.items())
+        key: fit_kind(found, everything)
+        for key, found in sorted(groups.items())
         if len(found) >= LEAST_KERNELS
     }
 
 
 def fit_kind(samples: Sequence[Sample], everything: float) -> Correction:
     """The correction of one kind; `everything` is the log of the scale of all kernels."""
-    process = _Process([sample.operator for sample in samples], everything)
-    added = _added(samples, process)
-    factors = np.array([sample.log_factor(added) for sample in samples])
-    return process.correction(factors, added)
+    process = _Process(samples, everything)
+    return process.correction(_added(samples, process))
 
 
 def _added(samples: Sequence[Sample], process: _Process) -> float:
@@ -88,7 +106,7 @@ def _added(samples: Sequence[Sample], process: _Process) -> float:
     most = max(0.0, float((latency - rest).min())) if tells_apart else 0.0
     best, least = 0.0, math.inf
     for added in (share * most for share in ADDED_SHARES):
-        factors = process.left_out(np.array([sample.log_factor(added) for sample in samples]))
+        factors = process.left_out(added)
         error = float(np.abs(np.log((rest + added + multiplied * np.exp(factors)) / latency)).mean())
         if error < BETTER * least:
             best, least = added, error
@@ -96,44 +114,83 @@ def _added(samples: Sequence[Sample], process: _Process) -> float:
 
 
 class _Process:
-    """A Gaussian process over the kernels of a kind, from the log factors that they need."""
+    """A Gaussian process over the kernels of a kind, from the log factors that they need.
 
-    def __init__(self, operators: Sequence[Operator], everything: float) -> None:
-        self._everything = everything
+    It is solved for the weights of what a log factor is the sum of: a line over sizes, a part for each name,
+    and one for what is near each of at most POINTS of the kernels. The part of a kernel that is its own
+    counts: what is added says nothing of a factor.
+    """
+
+    def __init__(self, samples: Sequence[Sample], everything: float) -> None:
+        operators = [sample.operator for sample in samples]
+        self._samples, self._everything = samples, everything
         self._names = sorted({operator.name for operator in operators})
         self._sizes = _standard(operators)
         at = Correction(1.0, 0, 1.0, 1.0, sizes=self._sizes)
-        self._places = at.places(sizes_of(operators)) if self._sizes else np.zeros((len(operators), 0))
-        self._named = np.array([[o.name == name for name in self._names] for o in operators], dtype=float)
-        prior = LINE_VARIANCE * self._places @ self._places.T + NAME_VARIANCE * self._named @ self._named.T
-        prior += NEAR_VARIANCE * closeness(self._places, self._places, REACH)
-        self._inverse = np.linalg.inv(prior + NOISE_VARIANCE * np.eye(len(operators)))
+        places = at.places(sizes_of(operators)) if self._sizes else np.zeros((len(operators), 0))
+        self._points = _spread_over(places, POINTS) if self._sizes else places[:0]
+        named = np.array([[o.name == name for name in self._names] for o in operators], dtype=float)
+        self._parts = np.hstack([places, named, closeness(places, self._points, REACH)])
+        lines, names = places.shape[1], named.shape[1]
+        penalty = np.zeros((self._parts.shape[1], self._parts.shape[1]))
+        penalty[:lines, :lines] = np.eye(lines) / LINE_VARIANCE
+        penalty[lines : lines + names, lines : lines + names] = np.eye(names) / NAME_VARIANCE
+        near = closeness(self._points, self._points, REACH) + JITTER * np.eye(len(self._points))
+        penalty[lines + names :, lines + names :] = near / NEAR_VARIANCE
+        self._penalty = NOISE_VARIANCE * penalty
+        self._ends = (lines, lines + names)
 
-    def correction(self, factors: NDArray[np.float64], added_ms: float) -> Correction:
-        """The correction that these log factors lead to."""
-        scale = self._scale(factors)
-        pulls = self._inverse @ (factors - scale)
+    def correction(self, added_ms: float) -> Correction:
+        """The correction that the kernels lead to beside what is added."""
+        factors, scale, weights = self._solved(added_ms)[:3]
+        line, names, pulls = np.split(weights, self._ends)
         return Correction(
             float(np.exp(scale)),
             len(factors),
             float(np.exp(min(scale, factors.min()))),
             float(np.exp(max(scale, factors.max()))),
-            names=_each(self._names, np.exp(NAME_VARIANCE * self._named.T @ pulls)),
-            sizes=_weighted(self._sizes, LINE_VARIANCE * self._places.T @ pulls),
-            points=tuple(_points(self._places, NEAR_VARIANCE * pulls)) if self._sizes else (),
+            names=_each(self._names, np.exp(names)),
+            sizes=_weighted(self._sizes, line),
+            points=tuple(_points(self._points, pulls)) if self._sizes else (),
             reach=REACH,
             added_ms=added_ms,
         )
 
-    def left_out(self, factors: NDArray[np.float64]) -> NDArray[np.float64]:
+    def left_out(self, added_ms: float) -> NDArray[np.float64]:
         """The log factor of each kernel as the others predict it."""
-        scale = self._scale(factors)
-        found: NDArray[np.float64] = factors - self._inverse @ (factors - scale) / np.diag(self._inverse)
+        factors, scale, weights, leverage = self._solved(added_ms)
+        off = (factors - scale - self._parts @ weights) / (1 - leverage)
+        found: NDArray[np.float64] = factors - off
         return found
+
+    def _solved(
+        self, added_ms: float
+    ) -> tuple[NDArray[np.float64], float, NDArray[np.float64], NDArray[np.float64]]:
+        """Log factors, their scale, the weights of the parts, and how much each kernel decides its own."""
+        factors = np.array([sample.log_factor(added_ms) for sample in self._samples])
+        own = np.array([sample.own_share(added_ms) for sample in self._samples])
+        scale = self._scale(factors)
+        weighed = self._parts * own[:, None]
+        solver = np.linalg.solve(weighed.T @ weighed + self._penalty, weighed.T)
+        leverage = np.minimum((weighed * solver.T).sum(axis=1), MOST_LEVERAGE)
+        return factors, scale, solver @ (own * (factors - scale)), leverage
 
     def _scale(self, factors: NDArray[np.float64]) -> float:
         weight = len(factors) / (len(factors) + PRIOR_KERNELS)
         return float(weight * np.median(factors) + (1 - weight) * self._everything)
+
+
+def _spread_over(places: NDArray[np.float64], number: int) -> NDArray[np.float64]:
+    """At most so many distinct places, each as far from those before it as there is one."""
+    distinct = np.unique(places, axis=0)
+    if len(distinct) <= number:
+        return distinct
+    chosen = [int(np.argmin((distinct**2).sum(axis=1)))]
+    away = np.full(len(distinct), np.inf)
+    while len(chosen) < number:
+        away = np.minimum(away, ((distinct - distinct[chosen[-1]]) ** 2).sum(axis=1))
+        chosen.append(int(np.argmax(away)))
+    return distinct[chosen]
 
 
 def _standard(operators: Sequence[Operator]) -> Mapping[str, Size]:
@@ -141,8 +198,8 @@ def _standard(operators: Sequence[Operator]) -> Mapping[str, Size]:
     found = {}
     for name, values in sizes_of(operators).items():
         logs = np.log(values)
-        centre, width = float(logs.mean()), float(logs.std())
-        if width > 1e-6:
+        centre, width = float(logs.mean()), max(float(logs.std()), LEAST_WIDTH)
+        if np.ptp(logs) > 1e-6:
             low, high = (logs.min() - centre) / width, (logs.max() - centre) / width
             found[name] = Size(centre, width, 0.0, float(low), float(high))
     return found

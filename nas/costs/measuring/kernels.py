@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nas.costs.measuring.network_parts import Apply
+
 Shape: TypeAlias = tuple[int, ...]
 LARGEST_MACS = 3e8
 """The most multiply-adds of a micro-kernel for one sample."""
@@ -30,18 +32,6 @@ class MicroKernel:
     name: str
     make: Callable[[], nn.Module]
     shapes: tuple[Shape, ...]
-
-
-class Apply(nn.Module):
-    """A module that is one function of tensors."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self._function = function
-
-    def forward(self, *inputs: Tensor) -> Any:
-        """What the function makes of the inputs."""
-        return self._function(*inputs)
 
 
 class Draw:

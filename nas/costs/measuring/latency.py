@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from nas.costs.measuring.clocks import clock_for
+from nas.costs.measuring.clocks import Clock, clock_for
 from nas.costs.measuring.conditions import busy_with, conditions
 from nas.costs.measuring.measurement import Measurement
+from nas.costs.measuring.reference import SteadyClock
 from nas.costs.measuring.timing import time_call
 from nas.costs.memory_order import lay_out_weights
 from nas.errors import CostError
@@ -34,16 +35,18 @@ def measure(
     runtime: str = "eager",
     layout: str = "nchw",
     seconds: float = 2.0,
+    usual_ms: float | None = None,
 ) -> Measurement:
     """The latency of a module in eval mode for inputs of these shapes, with the batch in front.
 
-    The module is copied and stays where it is. Raises CostError where it cannot run so.
+    On a processor each sample is told at the speed that the machine has where its reference takes `usual_ms`,
+    if that is given. The module is copied and stays where it is. Raises CostError where it cannot run so.
     """
     with _matrix_precision(precision), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             run = ready(module, shapes, device, precision, runtime, layout)
-            clock = clock_for(device)
+            clock = _clock(device, usual_ms)
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
             found = time_call(run, clock, seconds, single=True)
@@ -56,9 +59,18 @@ def measure(
     return replace(
         found,
         noisy=found.noisy or busy is not None,
+        speed=clock.speed if isinstance(clock, SteadyClock) else None,
         peak_memory_bytes=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
         conditions={**conditions(device, clock.name), **({"busy": busy} if busy else {})},
     )
+
+
+def _clock(device: torch.device, usual_ms: float | None) -> Clock:
+    clock = clock_for(device)
+    if usual_ms is None or device.type != "cpu":
+        return clock
+    steady = SteadyClock(clock, usual_ms)
+    return steady if steady.knows_machine else clock
 
 
 @dataclass(frozen=True)

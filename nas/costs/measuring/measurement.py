@@ -16,7 +16,9 @@ class Measurement:
 
     `latency_ms` is the median of `samples` samples, `spread_ms` their median absolute deviation. `noisy` says
     that the machine was busy with something else: `conditions` tell with what, and how it was measured.
-    `peak_memory_bytes` is what the device had allocated at most, where it can be asked.
+    `peak_memory_bytes` is what the device had allocated at most, where it can be asked. `speed` is how fast a
+    processor was beside its calibration, where it has one: `latency_ms` is told at the calibrated speed, and
+    is what it took times `speed`.
     """
 
     latency_ms: float
@@ -24,6 +26,7 @@ class Measurement:
     samples: int
     noisy: bool = False
     peak_memory_bytes: int | None = None
+    speed: float | None = None
     conditions: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -160,8 +160,14 @@ def _middle(found: Sequence[MeasuredKernel]) -> MeasuredKernel:
     return sorted(found, key=lambda one: one.latency_ms)[(len(found) - 1) // 2]
 
 
-def measure_chain(chain: MicroKernel, target: Target, device: torch.device, seconds: float) -> MeasuredKernel:
-    """Measures a chain as a whole network is measured."""
+def measure_chain(
+    chain: MicroKernel,
+    target: Target,
+    device: torch.device,
+    seconds: float,
+    usual_ms: float | None = None,
+) -> MeasuredKernel:
+    """Measures a chain as a whole network is measured, at the usual speed of the machine if that is known."""
     module = chain.make()
     batch, shapes = chain.shapes[0][0], [shape[1:] for shape in chain.shapes]
     found = measure(
@@ -172,6 +178,7 @@ def measure_chain(chain: MicroKernel, target: Target, device: torch.device, seco
         runtime=target.runtime,
         layout=target.layout,
         seconds=seconds,
+        usual_ms=usual_ms,
     )
     traced = trace(module, shapes, batch, target.precision, traced_layout(target))
     return MeasuredKernel(chain.name, traced, found.latency_ms, found.spread_ms / found.latency_ms)

@@ -1,0 +1,299 @@
+"""The networks whose operators a calibration measures: small random ones of many families.
+
+What an operator takes depends on what ran before it: which caches hold its input, whether its code was just
+used. So it is measured where it belongs, and each network brings dozens of operators in the sizes that go
+together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import cycle, islice
+from typing import TypeAlias
+
+import numpy as np
+from torch import nn
+
+from nas.costs.measuring.kernels import MicroKernel
+from nas.costs.measuring.network_parts import (
+    Activation,
+    Apply,
+    Attending,
+    Beside,
+    ChannelNorm,
+    Excitation,
+    Inverted,
+    UNet,
+    as_tokens,
+    last_step,
+    mean_token,
+    shuffled,
+)
+
+ACTIVATIONS: tuple[Activation, ...] = (nn.ReLU, nn.Hardswish, nn.SiLU, nn.GELU, nn.ReLU6)
+GATES: tuple[Activation, ...] = (nn.Sigmoid, nn.Hardsigmoid)
+CURVES: tuple[Activation, ...] = (nn.Sigmoid, nn.Hardsigmoid, nn.Tanh)
+MOST_WEIGHTS = 6_000_000
+"""A perceptron has at most so many weights."""
+
+
+class Dice:
+    """The random choices of one network."""
+
+    def __init__(self, number: int) -> None:
+        self._rng = np.random.default_rng(number)
+
+    def size(self, low: float, high: float) -> int:
+        """A size between two, on a logarithmic scale."""
+        return round(float(np.exp(self._rng.uniform(np.log(low), np.log(high)))))
+
+    def channels(self, low: float, high: float) -> int:
+        """A size as a multiple of 8."""
+        return max(8, 8 * round(self.size(low, high) / 8))
+
+    def number(self, low: int, high: int) -> int:
+        """A whole number from one up to another."""
+        return int(self._rng.integers(low, high + 1))
+
+    def happens(self, probability: float) -> bool:
+        """Whether something happens."""
+        return bool(self._rng.random() < probability)
+
+    def one(self, *options: int) -> int:
+        """One of several numbers."""
+        return int(self._rng.choice(options))
+
+    def activation(self, options: tuple[Activation, ...] = ACTIVATIONS) -> Activation:
+        """One of several activations."""
+        return options[self.number(0, len(options) - 1)]
+
+
+Drawn: TypeAlias = tuple[nn.Module, tuple[int, ...]]
+"""A network, and the shape of its input without the batch."""
+Family: TypeAlias = Callable[[Dice], Drawn]
+
+
+def designed_networks(number: int, batch: int = 1) -> list[MicroKernel]:
+    """So many networks for a batch size, their families in turn; the same ones every time."""
+    return list(islice(_endless(batch), number))
+
+
+def _endless(batch: int) -> Iterator[MicroKernel]:
+    for number, family in enumerate(cycle(FAMILIES)):
+        # the shape belongs to the draw, the module itself is made where it is measured
+        shape = (batch, *_shape(family, number))
+        name = f"{family.__name__.strip('_')} {number}"
+        yield MicroKernel(name, lambda family=family, number=number: family(Dice(number))[0], (shape,))  # type: ignore[misc]
+
+
+def _shape(family: Family, number: int) -> tuple[int, ...]:
+    import torch
+
+    with torch.device("meta"):
+        return family(Dice(number))[1]
+
+
+def _inverted_residuals(dice: Dice) -> Drawn:
+    size, width, activation = dice.one(96, 128, 160, 192, 224, 224), dice.channels(8, 32), dice.activation()
+    layers: list[nn.Module] = [nn.Conv2d(3, width, 3, 2, 1), activation()]
+    for stage in range(5):
+        kernel, times, excite = dice.one(3, 3, 5, 5, 7), dice.one(2, 3, 4, 6), dice.happens(0.4)
+        outer, stride = dice.channels(width, 1.7 * width), 2 if stage or dice.happens(0.5) else 1
+        gate = dice.activation(GATES)
+        for block in range(dice.number(1, 3)):
+            sizes = {"outer": outer, "times": times, "stride": 1 if block else stride}
+            layers.append(Inverted(width, kernel, excite, activation, gate=gate, **sizes))
+            width = outer
+    layers += [
+        nn.Conv2d(width, dice.channels(2 * width, 6 * width), 1),
+        activation(),
+        nn.AdaptiveAvgPool2d(1),
+    ]
+    return nn.Sequential(*layers), (3, size, size)
+
+
+def _residuals(dice: Dice) -> Drawn:
+    size, width, activation = dice.one(48, 64, 96, 128), dice.channels(12, 64), dice.activation()
+    layers: list[nn.Module] = [_stem(dice, width), activation()]
+    if dice.happens(0.5):
+        layers.append(nn.MaxPool2d(3, 2, 1))
+    style = dice.number(0, 3)
+    for stage in range(3):
+        outer = dice.channels(1.3 * width, 2.2 * width)
+        layers += [nn.Conv2d(width, outer, 3, 2 if stage else 1, 1), activation()]
+        width = outer
+        for _ in range(dice.number(1, 2)):
+            layers += [_residual(dice, width, style, activation), activation()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1)), (3, size, size)
+
+
+def _stem(dice: Dice, width: int) -> nn.Module:
+    kernel = dice.one(3, 3, 7)
+    return nn.Conv2d(3, width, kernel, 2 if kernel == 7 else dice.one(1, 2), kernel // 2)
+
+
+def _residual(dice: Dice, width: int, style: int, activation: Activation) -> nn.Module:
+    if style == 0:
+        return nn.Conv2d(width, width, 3, 1, 1)
+    if style == 1:
+        return Beside(nn.Conv2d(width, width, 3, 1, 1), activation(), nn.Conv2d(width, width, 3, 1, 1))
+    inner = max(8, width // 16 * 8) if style == 2 else width
+    groups = 1 if style == 2 else dice.one(*(number for number in (2, 4, 8) if width % number == 0))
+    middle = nn.Conv2d(inner, inner, 3, 1, 1, groups=groups)
+    first, last = nn.Conv2d(width, inner, 1), nn.Conv2d(inner, width, 1)
+    return Beside(first, activation(), middle, activation(), last)
+
+
+def _light_convolutions(dice: Dice) -> Drawn:
+    """Depthwise ones, shuffled groups, dense connections, pooling."""
+    size, width, activation = dice.one(64, 96, 112, 128, 160), dice.channels(16, 64), dice.activation()
+    layers: list[nn.Module] = [nn.Conv2d(3, width, 3, 2, 1), activation()]
+    for _ in range(dice.number(3, 6)):
+        added, width = (_separable, _shuffled, _dense, _pooled)[dice.number(0, 3)](dice, width, activation)
+        layers += added
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1)), (3, size, size)
+
+
+Layers: TypeAlias = tuple[list[nn.Module], int]
+"""Layers, and the channels that they give."""
+
+
+def _separable(dice: Dice, width: int, activation: Activation) -> Layers:
+    kernel, outer = dice.one(3, 5), dice.channels(width, 2 * width)
+    each = nn.Conv2d(width, width, kernel, dice.one(1, 1, 2), kernel // 2, groups=width)
+    between = [activation()] if dice.happens(0.5) else []
+    return [each, *between, nn.Conv2d(width, outer, 1), activation()], outer
+
+
+def _shuffled(dice: Dice, width: int, activation: Activation) -> Layers:
+    groups = dice.one(1, 2, 4)
+    each = nn.Conv2d(width, width, 3, dice.one(1, 1, 2), 1, groups=width)
+    ends = [nn.Conv2d(width, width, 1, groups=groups) for _ in range(2)]
+    return [ends[0], activation(), Apply(shuffled), each, ends[1]], width
+
+
+def _dense(dice: Dice, width: int, activation: Activation) -> Layers:
+    layers: list[nn.Module] = []
+    for _ in range(2):
+        growth = dice.channels(8, 32)
+        inner = (nn.BatchNorm2d(width), activation(), nn.Conv2d(width, growth, 3, 1, 1))
+        layers.append(Beside(*inner, joined=True))
+        width += growth
+    return layers, width
+
+
+def _pooled(dice: Dice, width: int, activation: Activation) -> Layers:
+    pools = (nn.AvgPool2d(2), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(3, 1, 1), nn.MaxPool2d(2))
+    outer = dice.channels(0.5 * width, width)
+    return [nn.Conv2d(width, outer, 1), activation(), pools[dice.number(0, 3)]], outer
+
+
+def _modern_convolutions(dice: Dice) -> Drawn:
+    """Large depthwise kernels or pooling, norms of channels, layers of positions."""
+    size, width, norm = 32 * dice.number(2, 7), dice.channels(16, 64), dice.number(0, 2)
+    patch = dice.one(2, 4, 4) if size < 128 else 4
+    layers: list[nn.Module] = [nn.Conv2d(3, width, patch, patch)]
+    for stage in range(3):
+        for _ in range(dice.number(1, 2)):
+            layers += _modern_block(dice, width, norm)
+        if stage < 2:
+            outer = dice.channels(1.5 * width, 2 * width)
+            layers.append(nn.Conv2d(width, outer, 2, 2))
+            width = outer
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1)), (3, size, size)
+
+
+def _modern_block(dice: Dice, width: int, norm: int) -> list[nn.Module]:
+    kernel, activation = dice.one(3, 5, 7, 7, 9), dice.activation((nn.GELU, nn.Hardswish, nn.ReLU))
+
+    def normed() -> nn.Module:
+        return nn.GroupNorm(dice.one(1, 8), width) if norm == 0 else ChannelNorm(width)
+
+    each = nn.Conv2d(width, width, kernel, 1, kernel // 2, groups=width)
+    between = [nn.Conv2d(width, 4 * width, 1), activation(), nn.Conv2d(4 * width, width, 1)]
+    if norm == 1:
+        return [Beside(each, normed(), *between)]
+    mixer = nn.AvgPool2d(kernel, 1, kernel // 2) if dice.happens(0.3) else each
+    return [Beside(normed(), mixer), Beside(normed(), *between)]
+
+
+def _transformer(dice: Dice) -> Drawn:
+    width, patch, side = 32 * dice.one(2, 3, 4, 6, 8, 12), dice.one(8, 12, 16), dice.one(6, 8, 10, 14, 16)
+    heads = max(1, width // dice.one(16, 32, 32, 64))
+    layers: list[nn.Module] = [nn.Conv2d(3, width, patch, patch), Apply(as_tokens)]
+    for _ in range(dice.number(1, 3)):
+        activation = dice.activation((nn.GELU, nn.ReLU))
+        layers.append(Attending(width, heads, dice.one(2, 4), activation, composed=dice.happens(0.3)))
+    layers += [nn.LayerNorm(width), Apply(mean_token)]
+    return nn.Sequential(*layers), (3, patch * side, patch * side)
+
+
+def _mixer(dice: Dice) -> Drawn:
+    width, patch, side = dice.channels(48, 320), dice.one(8, 16), dice.size(5, 20)
+    layers: list[nn.Module] = [nn.Conv2d(3, width, patch, patch), Apply(as_tokens)]
+    for _ in range(dice.number(2, 4)):
+        inner, activation = dice.channels(width, 5 * width), dice.activation()
+        between = (nn.Linear(width, inner), activation(), nn.Linear(inner, width))
+        layers.append(Beside(nn.LayerNorm(width), *between))
+    return nn.Sequential(*layers, Apply(mean_token)), (3, patch * side, patch * side)
+
+
+def _perceptron(dice: Dice) -> Drawn:
+    narrow, activation, left = dice.one(32, 64, 128, 256), dice.activation(), MOST_WEIGHTS
+    activation = dice.activation(CURVES) if dice.happens(0.2) else activation
+    width = dice.channels(narrow, 8 * narrow)
+    first, layers = width, list[nn.Module]()
+    for _ in range(dice.number(2, 9)):
+        outer = dice.channels(narrow, 8 * narrow)
+        left -= width * outer
+        if left < 0 and layers:
+            break
+        layers += [nn.Linear(width, outer), activation()]
+        width = outer
+    return nn.Sequential(*layers), (first,)
+
+
+def _recurrent(dice: Dice) -> Drawn:
+    inner, hidden, length = dice.channels(24, 256), dice.channels(40, 320), dice.size(8, 80)
+    layer = (nn.LSTM, nn.GRU)[dice.number(0, 1)](inner, hidden, dice.number(1, 2), batch_first=True)
+    return nn.Sequential(layer, Apply(last_step), nn.Linear(hidden, 56)), (length, inner)
+
+
+def _encoder_and_decoder(dice: Dice) -> Drawn:
+    width, size = dice.channels(8, 32), dice.one(32, 48, 64, 80, 96)
+    mode = ("nearest", "bilinear")[dice.number(0, 1)]
+    network = UNet(width, mode, dice.activation(), dice.happens(0.5))
+    return nn.Sequential(network, dice.activation(CURVES)()), (3, size, size)
+
+
+def _excited(dice: Dice) -> Drawn:
+    """Ordinary convolutions whose channels are weighed."""
+    width, size, activation = dice.channels(16, 48), dice.one(48, 64, 96), dice.activation()
+    layers: list[nn.Module] = [nn.Conv2d(3, width, 3, 2, 1), activation()]
+    for _ in range(3):
+        outer = dice.channels(width, 2 * width)
+        layers += [nn.Conv2d(width, outer, dice.one(3, 5), dice.one(1, 2), 1), activation()]
+        layers.append(Excitation(outer, max(8, outer // 4), dice.activation(GATES)))
+        width = outer
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1)), (3, size, size)
+
+
+FAMILIES: tuple[Family, ...] = (
+    _inverted_residuals,
+    _residuals,
+    _transformer,
+    _light_convolutions,
+    _perceptron,
+    _modern_convolutions,
+    _inverted_residuals,
+    _encoder_and_decoder,
+    _mixer,
+    _light_convolutions,
+    _recurrent,
+    _residuals,
+    _modern_convolutions,
+    _inverted_residuals,
+    _perceptron,
+    _excited,
+)
+"""What the networks are, in turn; those on which most work is done more often."""

@@ -1,0 +1,149 @@
+"""Measures operators where they belong: within networks, each in the company of all others.
+
+A kernel measured over and over by itself finds its code and its weights in caches that a network has long
+filled with something else, and does not find what a network has just written. The operators of a network,
+timed one by one while it runs, add up to what the network takes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import torch
+
+from nas.costs.measuring.clocks import Clock, clock_for
+from nas.costs.measuring.latency import DTYPES, Ready, ready
+from nas.costs.measuring.micro import ROUNDS, drift
+from nas.costs.measuring.operator_clock import TimedOperators
+from nas.costs.measuring.reference import WARM_SECONDS, Reference
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nas.costs.measuring.kernels import MicroKernel
+    from nas.costs.operators import Trace
+    from nas.costs.target import Target
+
+    Times: TypeAlias = NDArray[np.float64]
+
+CPU = torch.device("cpu")
+PASSES = (5, 60)
+"""How often a network runs in each round: at least, and at most."""
+PASS_SECONDS = 0.12
+"""No further pass begins after so long."""
+OUTLIER = 2.0
+"""What takes so many times its median was disturbed, and does not count."""
+
+
+def can_watch(target: Target, device: torch.device) -> bool:
+    """Whether operators can be timed within networks: where the processor runs them one by one."""
+    return device.type == "cpu" and target.runtime == "eager" and target.precision in DTYPES
+
+
+@dataclass(frozen=True)
+class MeasuredNetwork:
+    """A network, what it executes, and what that took: each operator in milliseconds, as the mean over all
+    passes at the usual speed of the machine, and all of it in each round at the speed of that moment."""
+
+    family: str
+    trace: Trace
+    operators_ms: tuple[float, ...]
+    rounds_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class InCompany:
+    """Networks measured in rounds; `reference_ms` is what the reference took on average, `drift` how much
+    longer in the slowest round than in the quickest: 0.1 is a tenth."""
+
+    networks: Sequence[MeasuredNetwork]
+    reference_ms: float
+    drift: float
+
+
+def measure_in_company(
+    networks: Sequence[MicroKernel],
+    target: Target,
+    device: torch.device,
+    seconds: float,
+    on_progress: Callable[[int, int], None] = lambda done, all_of_them: None,
+) -> InCompany:
+    """Measures the operators of networks in ROUNDS for so many seconds.
+
+    Each round has its share of the time; what the first one did not come to is left out, but for one network.
+    """
+    clock = clock_for(device)
+    reference, begin = Reference(clock), time.monotonic()
+    left = [_Watched(one, target, clock) for one in networks]
+    for number in range(ROUNDS):
+        end = begin + seconds * (number + 1) / ROUNDS
+        for done, one in enumerate(left):
+            if time.monotonic() > end and left[0].references:
+                break
+            one.measure(reference)
+            on_progress(number * len(left) + done + 1, ROUNDS * len(left))
+        left = [one for one in left if one.references]
+    usual = float(np.exp(np.mean([np.log(one.speeds).mean() for one in left])))
+    return InCompany([one.found(usual) for one in left], usual, drift([one.speeds for one in left]))
+
+
+class _Watched:
+    """A network that is measured in rounds. It is made anew for each: not all of them lie in memory."""
+
+    def __init__(self, network: MicroKernel, target: Target, clock: Clock) -> None:
+        self._network, self._target, self._clock = network, target, clock
+        self.references: list[Times] = []
+        self._passes: list[Times] = []
+
+    def measure(self, reference: Reference) -> None:
+        """One round: some passes, whole and by operators, between two readings of the reference."""
+        shapes, target = self._network.shapes, self._target
+        run = ready(self._network.make(), shapes, CPU, target.precision, target.runtime, target.layout)
+        timed = TimedOperators(run, shapes[0][0], target.precision)
+        self._trace = timed.trace
+        timed.milliseconds(self._clock)
+        times = _times(run, self._clock)
+        passes: list[Times] = []
+        readings, end = [reference.milliseconds()], time.monotonic() + PASS_SECONDS
+        while len(passes) < PASSES[0] or (len(passes) < PASSES[1] and time.monotonic() < end):
+            if times > 1:
+                run()  # behind itself, not behind the reference
+            whole = 1e3 * self._clock.seconds(run, times) / times
+            passes.append(np.append(timed.milliseconds(self._clock), whole))
+            readings.append(reference.milliseconds())
+        self._passes.append(np.array(passes))
+        self.references.append(np.sqrt(np.array(readings[1:]) * np.array(readings[:-1])))
+
+    @property
+    def speeds(self) -> list[float]:
+        """What the reference took in each round, in milliseconds."""
+        return [float(np.exp(np.log(each).mean())) for each in self.references]
+
+    def found(self, usual_ms: float) -> MeasuredNetwork:
+        """What was found, where the reference usually takes so long.
+
+        Watching costs small operators time: each has its share of what the whole takes unwatched.
+        """
+        scaled = np.concatenate(self._passes) * (usual_ms / np.concatenate(self.references))[:, None]
+        *operators, whole = _undisturbed_mean(scaled).tolist()
+        share = whole / sum(operators)
+        rounds = tuple(float(_undisturbed_mean(each[:, -1:])[0]) for each in self._passes)
+        family = self._network.name.rsplit(" ", 1)[0]
+        return MeasuredNetwork(family, self._trace, tuple(share * time for time in operators), rounds)
+
+
+def _times(run: Ready, clock: Clock) -> int:
+    """How often a network runs at a time: a short one so often that nothing else is felt."""
+    return max(1, round(WARM_SECONDS / max(clock.seconds(run, 1), 1e-6)))
+
+
+def _undisturbed_mean(times: Times) -> Times:
+    """The mean of each column without its outliers. A machine that changes between two speeds has a median
+    that is one or the other, and means that add up."""
+    kept = np.where(times <= OUTLIER * np.median(times, axis=0), times, np.nan)
+    found: Times = np.nanmean(kept, axis=0)
+    return found
