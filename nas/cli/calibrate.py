@@ -57,11 +57,11 @@ def command(
     as_json: bool,
     **overrides: Any,
 ) -> None:
-    """Fit the predictions for a target to measurements: of micro-kernels here, or of networks in a file.
+    """Fit the predictions for a target to measurements: of operators here, or of networks in a file.
 
-    On this machine some 200 small kernels are measured in under two minutes (tier T2). Other machines are
-    calibrated by a few networks that were measured there (tier T1). With --space random networks of a space
-    are measured as well (tier T3).
+    On this machine operators are measured in under two minutes, on a processor within small networks (tier
+    T2). Other machines are calibrated by a few networks that were measured there (tier T1). With --space
+    random networks of a space are measured as well (tier T3).
 
     \b
     nas calibrate --target this
@@ -175,6 +175,7 @@ def _report(target: Target, path: Path, as_json: bool) -> None:
                 "scale": calibration.scale,
                 "low": calibration.low,
                 "high": calibration.high,
+                "reference_ms": calibration.reference_ms,
                 "kernels": kinds,
                 "figures": {name: figure.value for name, figure in calibration.figures.items()},
                 "conditions": dict(calibration.conditions),

@@ -125,5 +125,6 @@ def _calibration_json(calibration: Calibration) -> dict[str, Any]:
         "scale": calibration.scale,
         "low": calibration.low,
         "high": calibration.high,
+        "reference_ms": calibration.reference_ms,
         "kernels": {kind: correction.kernels for kind, correction in calibration.corrections.items()},
     }

@@ -59,7 +59,7 @@ def _calibration(calibration: Calibration) -> Iterator[str]:
         yield "\n[calibration.figures]"
         yield from _figures(calibration.figures)
     for kind, correction in calibration.corrections.items():
-        yield f"\n[calibration.corrections.{quoted(kind)}]"
+        yield f"\n[calibration.corrections.{kind if kind.isidentifier() else quoted(kind)}]"
         yield from _correction(correction)
 
 

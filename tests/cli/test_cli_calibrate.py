@@ -13,6 +13,7 @@ from priced_studies import priced_study
 
 from nas.costs import read_target
 from nas.costs.measuring import calibrating
+from nas.costs.measuring.reference import Reference
 from nas.store import Store
 
 Cli = Callable[..., Any]
@@ -24,7 +25,7 @@ MODULE = (
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("NAS_CALIBRATIONS", str(tmp_path / "calibrations"))
-    monkeypatch.setattr(calibrating, "KERNELS", 3)
+    monkeypatch.setattr(calibrating, "NETWORKS", 3)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # no test waits for another that measures
     yield tmp_path / "calibrations"
 
@@ -85,7 +86,7 @@ def test_interrupted_it_writes_nothing(cli, monkeypatch, tmp_path, folder):
     def interrupted(*given: Any, **named: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(calibrating, "measure_all", interrupted)
+    monkeypatch.setattr(calibrating, "measure_in_company", interrupted)
     outcome = cli("calibrate", "--target", "this-cpu", "-o", "this.toml", "--seconds", "1")
     assert outcome.code == 130
     assert not (tmp_path / "this.toml").exists() and not folder.exists()
@@ -154,6 +155,23 @@ def test_a_module_is_measured_beside_its_prediction(cli, tmp_path):
     assert found["inside"] is inside
     printed = cli(*words)
     assert printed.code == 0 and "measured" in printed.out and "not calibrated" in printed.out
+
+
+@pytest.mark.parametrize(("now_ms", "speed", "is_told"), [(0.025, 0.8, True), (0.0201, 0.995, False)])
+def test_latencies_are_told_at_the_speed_of_the_calibration(
+    cli, tmp_path, monkeypatch, now_ms, speed, is_told
+):
+    """A machine whose reference takes a quarter longer than it did; a little is not worth a word."""
+    monkeypatch.setattr(Reference, "milliseconds", lambda reference: 0.02)
+    calibrated(cli, "--target", "this-cpu", "-o", "this.toml")
+    (tmp_path / "mine.py").write_text(MODULE)
+    monkeypatch.setattr(Reference, "milliseconds", lambda reference: now_ms)
+    words = ("measure", "mine:build", "--input", "32", "--seconds", "0.01", "--target", "this.toml")
+    found = json_of(cli, *words)["networks"][0]
+    assert found["measurement"]["speed"] == pytest.approx(speed, rel=1e-3)
+    assert "speed of the calibration" in found["measurement"]["conditions"]["clock"]
+    assert "at the speed of the calibration" in found["measured"]["model"]
+    assert ("at 80 % of the speed it was calibrated at" in cli(*words).out) is is_told
 
 
 def test_a_front_is_measured_and_stored_beside_its_predictions(cli, tmp_path):

@@ -54,6 +54,17 @@ def test_what_comes_on_top_goes_by_the_kind():
     assert calibration().added_ms([]).shape == (0,)
 
 
+def test_an_operator_with_a_correction_of_its_own_has_that_alone():
+    corrections = {
+        "pointwise": Correction(2.0, 50, 0.1, 10.0, added_ms=0.25),
+        "pointwise/gelu": Correction(3.0, 12, 0.1, 10.0, added_ms=0.5),
+    }
+    found = calibration(corrections=corrections)
+    operators = [operator(name="gelu"), operator(name="relu"), operator("norm", name="gelu")]
+    assert found.factors(operators).tolist() == pytest.approx([3.0, 2.0, 1.0])
+    assert found.added_ms(operators).tolist() == [0.5, 0.25, 0.0]
+
+
 def test_a_factor_is_a_power_of_a_size_within_what_was_measured():
     width = np.log(10.0)
     size = Size(centre=np.log(100.0), width=width, weight=width * 0.5, low=-1.0, high=1.0)
@@ -88,10 +99,25 @@ def test_sizes_see_a_convolution_as_a_matrix_product():
         "taps": 15,
         "stride": 2,
         "misaligned": 2,
+        "innermost": 1,
+        "scattered": 1,
     }
     assert {name: found[name].item() for name in expected} == expected
     assert found["bytes"].item() == 800
     assert set(found) == set(SIZES)
+
+
+@pytest.mark.parametrize(
+    ("order", "innermost", "scattered"),
+    [("alike", 1, 1), ("innermost", 2, 1), ("spread", 1, 2), ("transposed", 1, 4)],
+)
+def test_sizes_see_how_tensors_lie_in_memory(order, innermost, scattered):
+    found = sizes_of([replace(operator(), order=order)])
+    assert (found["innermost"].item(), found["scattered"].item()) == (innermost, scattered)
+
+
+def test_sizes_see_what_a_norm_takes_together():
+    assert sizes_of([operator("norm", normalized=48)])["columns"].item() == 48
 
 
 def test_measured_figures_stand_in_the_place_of_the_datasheet():
@@ -106,9 +132,10 @@ def full() -> Calibration:
     conv = Correction(1.1, 40, 0.5, 4.0, {"a.b": 1.25}, {"flops": size}, (Point((0.5,), -0.25),), 2.0, 0.125)
     return calibration(
         scale=0.9,
-        corrections={"conv": conv, "rnn": Correction(3.0, 4, 2.0, 5.0)},
+        corrections={"conv": conv, "rnn": Correction(3.0, 4, 2.0, 5.0), "norm/mine.norm": conv},
         figures={"fp32_tflops": Figure(0.7, "measured", "measured")},
         conditions={"host": 'a "b" \\ c', "threads": "1"},
+        reference_ms=0.0225,
     )
 
 
@@ -120,6 +147,8 @@ def test_a_file_says_all_of_it(tmp_path):
 
 WRONG = {
     "an unknown kind": ("corrections.rnn", "corrections.run", ["run", "rnn"]),
+    "an operator of an unknown kind": ('"norm/mine.norm"', '"norms/mine.norm"', ["norms", "norm"]),
+    "a reference that takes no time": ("reference_ms = 0.0225", "reference_ms = 0.0", ["reference_ms"]),
     "an unknown size": ("sizes.flops", "sizes.flop", ["flop", "flops"]),
     "a place of too few numbers": ("[0.5, -0.25]", "[0.5]", ["point"]),
     "a scale that is no number": ("scale = 0.9", 'scale = "x"', ["calibration.scale"]),

@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeAlias
 import torch
 
 Run: TypeAlias = Callable[[], Any]
+FINE_SECONDS = 1e-6
+"""A clock of a thread that is coarser than this tells no operators apart."""
 
 
 class Clock(Protocol):
@@ -72,4 +74,5 @@ def clock_for(device: torch.device) -> Clock:
     """The clock that disturbances of the host move least."""
     if device.type == "cuda":
         return CudaClock(device)
-    return ThreadClock() if torch.get_num_threads() == 1 else WallClock()
+    is_fine = time.get_clock_info("thread_time").resolution < FINE_SECONDS
+    return ThreadClock() if is_fine and torch.get_num_threads() == 1 else WallClock()

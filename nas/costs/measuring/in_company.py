@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import geometric_mean
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -35,6 +36,7 @@ PASSES = (5, 60)
 """How often a network runs in each round: at least, and at most."""
 PASS_SECONDS = 0.12
 """No further pass begins after so long."""
+TINY = 1e-9
 OUTLIER = 2.0
 """What takes so many times its median was disturbed, and does not count."""
 
@@ -46,10 +48,10 @@ def can_watch(target: Target, device: torch.device) -> bool:
 
 @dataclass(frozen=True)
 class MeasuredNetwork:
-    """A network, what it executes, and what that took: each operator in milliseconds, as the mean over all
-    passes at the usual speed of the machine, and all of it in each round at the speed of that moment."""
+    """A network by name, what it executes, and what that took in milliseconds: each operator, as the mean of
+    all passes at the usual speed of the machine, and all of it in each round at the speed of that moment."""
 
-    family: str
+    name: str
     trace: Trace
     operators_ms: tuple[float, ...]
     rounds_ms: tuple[float, ...]
@@ -82,13 +84,13 @@ def measure_in_company(
     for number in range(ROUNDS):
         end = begin + seconds * (number + 1) / ROUNDS
         for done, one in enumerate(left):
-            if time.monotonic() > end and left[0].references:
+            if time.monotonic() > end and left[0].references_ms:
                 break
             one.measure(reference)
             on_progress(number * len(left) + done + 1, ROUNDS * len(left))
-        left = [one for one in left if one.references]
-    usual = float(np.exp(np.mean([np.log(one.speeds).mean() for one in left])))
-    return InCompany([one.found(usual) for one in left], usual, drift([one.speeds for one in left]))
+        left = [one for one in left if one.references_ms]
+    usual = geometric_mean(reading for one in left for reading in one.references_ms)
+    return InCompany([one.found(usual) for one in left], usual, drift([one.references_ms for one in left]))
 
 
 class _Watched:
@@ -96,7 +98,7 @@ class _Watched:
 
     def __init__(self, network: MicroKernel, target: Target, clock: Clock) -> None:
         self._network, self._target, self._clock = network, target, clock
-        self.references: list[Times] = []
+        self.references_ms: list[float] = []
         self._passes: list[Times] = []
 
     def measure(self, reference: Reference) -> None:
@@ -116,24 +118,20 @@ class _Watched:
             passes.append(np.append(timed.milliseconds(self._clock), whole))
             readings.append(reference.milliseconds())
         self._passes.append(np.array(passes))
-        self.references.append(np.sqrt(np.array(readings[1:]) * np.array(readings[:-1])))
-
-    @property
-    def speeds(self) -> list[float]:
-        """What the reference took in each round, in milliseconds."""
-        return [float(np.exp(np.log(each).mean())) for each in self.references]
+        self.references_ms.append(geometric_mean(readings))
 
     def found(self, usual_ms: float) -> MeasuredNetwork:
         """What was found, where the reference usually takes so long.
 
         Watching costs small operators time: each has its share of what the whole takes unwatched.
         """
-        scaled = np.concatenate(self._passes) * (usual_ms / np.concatenate(self.references))[:, None]
+        rounds = zip(self._passes, self.references_ms, strict=True)
+        scaled = np.concatenate([passes * (usual_ms / reference) for passes, reference in rounds])
         *operators, whole = _undisturbed_mean(scaled).tolist()
-        share = whole / sum(operators)
-        rounds = tuple(float(_undisturbed_mean(each[:, -1:])[0]) for each in self._passes)
-        family = self._network.name.rsplit(" ", 1)[0]
-        return MeasuredNetwork(family, self._trace, tuple(share * time for time in operators), rounds)
+        share = whole / max(sum(operators), TINY)
+        whole_ms = tuple(float(_undisturbed_mean(each[:, -1:])[0]) for each in self._passes)
+        times = tuple(share * time for time in operators)
+        return MeasuredNetwork(self._network.name, self._trace, times, whole_ms)
 
 
 def _times(run: Ready, clock: Clock) -> int:

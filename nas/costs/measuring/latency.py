@@ -15,7 +15,7 @@ from torch import nn
 from nas.costs.measuring.clocks import Clock, clock_for
 from nas.costs.measuring.conditions import busy_with, conditions
 from nas.costs.measuring.measurement import Measurement
-from nas.costs.measuring.reference import SteadyClock
+from nas.costs.measuring.reference import SpeedClock
 from nas.costs.measuring.timing import time_call
 from nas.costs.memory_order import lay_out_weights
 from nas.errors import CostError
@@ -39,8 +39,8 @@ def measure(
 ) -> Measurement:
     """The latency of a module in eval mode for inputs of these shapes, with the batch in front.
 
-    On a processor each sample is told at the speed that the machine has where its reference takes `usual_ms`,
-    if that is given. The module is copied and stays where it is. Raises CostError where it cannot run so.
+    On a processor it is told at the speed that the machine has where its reference takes `usual_ms`, if that
+    is given. The module is copied and stays where it is. Raises CostError where it cannot run so.
     """
     with _matrix_precision(precision), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -56,10 +56,13 @@ def measure(
                 f"{type(module).__name__} cannot run {runtime} in {precision} on {device}: {reason}"
             ) from error
     busy = busy_with(device)
+    speed = clock.speed if isinstance(clock, SpeedClock) else None
     return replace(
         found,
+        latency_ms=found.latency_ms * (speed or 1.0),
+        spread_ms=found.spread_ms * (speed or 1.0),
         noisy=found.noisy or busy is not None,
-        speed=clock.speed if isinstance(clock, SteadyClock) else None,
+        speed=speed,
         peak_memory_bytes=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
         conditions={**conditions(device, clock.name), **({"busy": busy} if busy else {})},
     )
@@ -69,8 +72,8 @@ def _clock(device: torch.device, usual_ms: float | None) -> Clock:
     clock = clock_for(device)
     if usual_ms is None or device.type != "cpu":
         return clock
-    steady = SteadyClock(clock, usual_ms)
-    return steady if steady.knows_machine else clock
+    watching = SpeedClock(clock, usual_ms)
+    return watching if watching.knows_machine else clock
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ them.
 
 from __future__ import annotations
 
-import math
-from statistics import median
+from statistics import geometric_mean
 
 import torch
 
@@ -37,7 +36,7 @@ class Reference:
         self._multiply()
         product = self._clock.seconds(self._multiply, 1)
         self._bend()
-        return 1e3 * math.sqrt(product * self._clock.seconds(self._bend, 1))
+        return 1e3 * geometric_mean((product, self._clock.seconds(self._bend, 1)))
 
     def _multiply(self) -> None:
         torch.mm(self._left, self._right, out=self._product)
@@ -46,34 +45,32 @@ class Reference:
         torch.sigmoid(self._left, out=self._curve)
 
 
-class SteadyClock:
-    """Another clock on a machine that is as fast at each moment as it usually is: as when the reference takes
-    `usual_ms`."""
+class SpeedClock:
+    """Another clock, which reads the reference before and after what it times.
+
+    A reading is too short to say how fast the machine was for a longer run: many of them together do.
+    """
 
     def __init__(self, clock: Clock, usual_ms: float) -> None:
         self._clock, self._reference, self._usual_ms = clock, Reference(clock), usual_ms
-        self._speeds: list[float] = []
-        self.name = f"{clock.name}, at the speed of the calibration"
+        self._readings: list[float] = []
+        self.name = f"{clock.name}, told at the speed of the calibration"
 
     @property
     def speed(self) -> float:
-        """How fast the machine was, beside the usual: 0.8 where all took a quarter longer."""
-        return median(self._speeds or [self._now()])
+        """How fast the machine was on average, beside the usual: 0.8 where all took a quarter longer."""
+        return self._usual_ms / geometric_mean(self._readings or [self._reference.milliseconds()])
 
     @property
     def knows_machine(self) -> bool:
         """Whether it may be the machine whose usual speed was given."""
-        return 1 / ANOTHER < self._now() < ANOTHER
+        return 1 / ANOTHER < self._usual_ms / self._reference.milliseconds() < ANOTHER
 
     def seconds(self, run: Run, times: int) -> float:
-        """Seconds that `times` calls take together at the usual speed."""
-        before = self._now()
+        """Seconds that `times` calls take together, at the speed of the moment."""
+        self._readings.append(self._reference.milliseconds())
         taken = self._clock.seconds(run, times)
         if taken < WARM_SECONDS:  # so much is still felt of the reference: once more behind itself
             taken = self._clock.seconds(run, times)
-        speed = math.sqrt(before * self._now())
-        self._speeds.append(speed)
-        return taken * speed
-
-    def _now(self) -> float:
-        return self._usual_ms / self._reference.milliseconds()
+        self._readings.append(self._reference.milliseconds())
+        return taken

@@ -1,0 +1,96 @@
+"""The reference: how fast a machine is, and clocks that tell what they measure at its usual speed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from nas.costs.measuring import latency
+from nas.costs.measuring.clocks import Run, ThreadClock, WallClock, clock_for
+from nas.costs.measuring.latency import measure
+from nas.costs.measuring.reference import WARM_SECONDS, Reference, SpeedClock
+
+CPU = torch.device("cpu")
+
+
+class Machine:
+    """A clock of a machine that is so many times as slow; each kernel of the reference takes 1 ms."""
+
+    name = "a made-up clock"
+
+    def __init__(self, slower: float = 1.0, taken: float = 0.5) -> None:
+        self.slower, self.taken, self.runs = slower, taken, 0
+
+    def seconds(self, run: Run, times: int) -> float:
+        is_reference = getattr(run, "__self__", None).__class__ is Reference
+        self.runs += not is_reference
+        return self.slower * times * (1e-3 if is_reference else self.taken)
+
+
+def test_the_reference_is_the_mean_of_two_kernels():
+    assert Reference(Machine(3.0)).milliseconds() == pytest.approx(3.0)
+    assert 0 < Reference(ThreadClock()).milliseconds() < 1e3
+
+
+@pytest.mark.parametrize("slower", [0.8, 1.0, 1.5])
+def test_it_says_how_fast_the_machine_was(slower):
+    clock = SpeedClock(Machine(slower), usual_ms=1.0)
+    assert clock.seconds(lambda: None, 2) == pytest.approx(slower), "what it took at that moment"
+    assert clock.speed == pytest.approx(1 / slower)
+    assert clock.knows_machine
+    assert "at the speed of the calibration" in clock.name
+
+
+def test_the_speed_is_that_of_all_readings():
+    """One of them is too short to say it: twice as fast for half of them is as fast as usual at half."""
+    machine = Machine()
+    clock = SpeedClock(machine, usual_ms=1.0)
+    for machine.slower in (1.0, 4.0):
+        clock.seconds(lambda: None, 1)
+    assert clock.speed == pytest.approx(0.5)
+
+
+def test_without_a_sample_the_speed_is_that_of_now():
+    assert SpeedClock(Machine(2.0), usual_ms=1.0).speed == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("slower", [0.3, 4.0])
+def test_another_machine_is_told_by_its_speed(slower):
+    assert not SpeedClock(Machine(slower), usual_ms=1.0).knows_machine
+
+
+@pytest.mark.parametrize(("taken", "runs"), [(0.5 * WARM_SECONDS, 2), (2 * WARM_SECONDS, 1)])
+def test_short_runs_are_timed_behind_themselves(taken, runs):
+    machine = Machine(taken=taken)
+    SpeedClock(machine, usual_ms=1.0).seconds(lambda: None, 1)
+    assert machine.runs == runs
+
+
+def test_a_measurement_says_at_which_speed_it_is_told(monkeypatch):
+    monkeypatch.setattr(latency, "clock_for", lambda device: Machine(1.25, 0.01))
+    plain = measure(nn.ReLU(), [(1, 8)], CPU, seconds=0.01)
+    assert plain.latency_ms == pytest.approx(12.5) and plain.speed is None
+    told = measure(nn.ReLU(), [(1, 8)], CPU, seconds=0.01, usual_ms=1.0)
+    assert told.latency_ms == pytest.approx(10.0) and told.speed == pytest.approx(0.8)
+    assert told.spread_ms == pytest.approx(0.0)
+    assert "speed of the calibration" in told.conditions["clock"]
+
+
+def test_a_calibration_of_another_machine_changes_nothing(monkeypatch):
+    monkeypatch.setattr(latency, "clock_for", lambda device: Machine(8.0, 0.01))
+    found = measure(nn.ReLU(), [(1, 8)], CPU, seconds=0.01, usual_ms=1.0)
+    assert found.latency_ms == pytest.approx(80.0) and found.speed is None
+
+
+def test_a_coarse_clock_of_threads_is_not_used(monkeypatch):
+    """As on Windows, where it ticks every 16 ms."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        assert isinstance(clock_for(CPU), ThreadClock)
+        coarse = type("Info", (), {"resolution": 0.0156})
+        monkeypatch.setattr("nas.costs.measuring.clocks.time.get_clock_info", lambda name: coarse)
+        assert isinstance(clock_for(CPU), WallClock)
+    finally:
+        torch.set_num_threads(before)
