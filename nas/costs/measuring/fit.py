@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,21 +19,23 @@ if TYPE_CHECKING:
 
 LEAST_KERNELS = 3
 """From so many kernels of a kind on it has a correction of its own, drawn towards the scale of all."""
-NAMED = int(os.environ.get("LN", "12"))
+NAMED = 12
 """From so many kernels of one operator on it has a correction of its own beside that of its kind."""
-LINE_VARIANCE = float(os.environ.get("LINE", "0.1"))
+LINE_VARIANCE = 0.1
 NAME_VARIANCE = 1.0
-NEAR_VARIANCE = float(os.environ.get("NEAR", "0.5"))
-NOISE_VARIANCE = float(os.environ.get("NOISE", "0.02"))
-REACH = float(os.environ.get("REACH", "2.0"))
+NEAR_VARIANCE = 0.5
+NOISE_VARIANCE = 0.02
+REACH = 2.0
 """The prior of a log factor, as of a Gaussian process: how much it is believed to change by a width of each
 size, by the operator's name, near what was measured; and how noisy a measurement is."""
-POINTS = int(os.environ.get("POINTS", "200"))
+POINTS = 200
 """What is near is told for at most so many kernels of a kind, spread over all of them."""
-LEAST_WIDTH = float(os.environ.get("LEASTW", "0.8"))
+LEAST_WIDTH = 0.8
 """Sizes of which few kernels have another one are not told apart more sharply."""
 JITTER = 1e-6
+"""What is added to the nearness of a point to itself, so that points that lie close can be told apart."""
 MOST_LEVERAGE = 0.999
+"""A kernel decides at most such a share of its own factor, so that it can be left out."""
 PRIOR_KERNELS = 3.0
 """The scale of all counts as much as so many kernels."""
 ADDED_SHARES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
