@@ -8,10 +8,12 @@ together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import cycle, islice
 from typing import TypeAlias
 
 import numpy as np
+import torch
 from torch import nn
 
 from nas.costs.measuring.kernels import MicroKernel
@@ -80,17 +82,14 @@ def designed_networks(number: int, batch: int = 1) -> list[MicroKernel]:
 
 def _endless(batch: int) -> Iterator[MicroKernel]:
     for number, family in enumerate(cycle(FAMILIES)):
-        # the shape belongs to the draw, the module itself is made where it is measured
-        shape = (batch, *_shape(family, number))
+        with torch.device("meta"):  # the shape alone: the module is made where it is measured
+            shape = (batch, *family(Dice(number))[1])
         name = f"{family.__name__.strip('_')} {number}"
-        yield MicroKernel(name, lambda family=family, number=number: family(Dice(number))[0], (shape,))  # type: ignore[misc]
+        yield MicroKernel(name, partial(_module, family, number), (shape,))
 
 
-def _shape(family: Family, number: int) -> tuple[int, ...]:
-    import torch
-
-    with torch.device("meta"):
-        return family(Dice(number))[1]
+def _module(family: Family, number: int) -> nn.Module:
+    return family(Dice(number))[0]
 
 
 def _inverted_residuals(dice: Dice) -> Drawn:

@@ -98,6 +98,7 @@ class _Watched:
 
     def __init__(self, network: MicroKernel, target: Target, clock: Clock) -> None:
         self._network, self._target, self._clock = network, target, clock
+        self._trace: Trace | None = None
         self.references_ms: list[float] = []
         self._passes: list[Times] = []
 
@@ -125,6 +126,7 @@ class _Watched:
 
         Watching costs small operators time: each has its share of what the whole takes unwatched.
         """
+        assert self._trace is not None
         rounds = zip(self._passes, self.references_ms, strict=True)
         scaled = np.concatenate([passes * (usual_ms / reference) for passes, reference in rounds])
         *operators, whole = _undisturbed_mean(scaled).tolist()
