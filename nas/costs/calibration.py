@@ -162,6 +162,11 @@ def named(operator: Operator) -> str:
     return f"{operator.kind}/{operator.name}"
 
 
+def kind_of(key: str) -> str:
+    """The kind of operators that a correction is for, whether of all or of one by name."""
+    return key.partition("/")[0]
+
+
 def sizes_of(operators: Sequence[Operator]) -> Mapping[str, NDArray[np.float64]]:
     """SIZES → that size of each operator, at least 1.
 

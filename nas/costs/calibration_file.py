@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from nas.costs.calibration import SIZES, Calibration, Correction, Point, Size
+from nas.costs.calibration import SIZES, Calibration, Correction, Point, Size, kind_of
 from nas.costs.operators import KINDS
 from nas.costs.target import Figure
 from nas.errors import nearest
@@ -98,7 +98,7 @@ class CalibrationEntry(Strict):
 
     @model_validator(mode="after")
     def _possible(self) -> CalibrationEntry:
-        _known([key.partition("/")[0] for key in self.corrections], KINDS, "kind of operators")
+        _known(map(kind_of, self.corrections), KINDS, "kind of operators")
         return self
 
     @property

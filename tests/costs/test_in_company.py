@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -99,6 +101,26 @@ def test_rounds_share_the_time(monkeypatch, machine):
     monkeypatch.setattr(in_company._Watched, "found", lambda one, _: one)
     found = measure_in_company([network(name) for name in "abcdef"], board(), CPU, 12.0)
     assert [len(one.references_ms) for one in found.networks] == [3, 3, 3, 1]
+
+
+def test_a_network_is_traced_once_and_made_anew_for_each_round(monkeypatch, machine):
+    """Not all of them lie in memory: nothing keeps a module when its round is over."""
+    made, traced = [], []
+    recorded = in_company.TimedOperators.__init__
+
+    def make() -> nn.Module:
+        assert not [one for one in made if one() is not None], "the last one is still there"
+        module = nn.ReLU()
+        made.append(weakref.ref(module))
+        return module
+
+    def record(*given) -> None:
+        traced.append(1)
+        recorded(*given)
+
+    monkeypatch.setattr(in_company.TimedOperators, "__init__", record)
+    measure_in_company([MicroKernel("one", make, ((1, 8),))], board(), CPU, 60.0)
+    assert (len(made), len(traced)) == (ROUNDS, 1)
 
 
 def test_a_disturbed_pass_does_not_count():

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from made_up_measurements import blank, board, kernel
 from torch import nn
 
+from nas.costs.calibration import Correction
 from nas.costs.measuring.chains import CHAINS
 from nas.costs.measuring.micro import MeasuredKernel
-from nas.costs.measuring.scales import ALONE, MANY, group_logs, interval, left_out, scaled_to
+from nas.costs.measuring.scales import ALONE, MANY, group_logs, interval, left_out, multiplied, scaled_to
 from nas.costs.trace import trace
 from nas.plugins import default_registry
 
@@ -19,6 +21,18 @@ from nas.plugins import default_registry
 @pytest.fixture
 def model():
     return default_registry().cost_models["roofline"]
+
+
+def test_an_operator_with_a_correction_of_its_own_has_the_factor_of_its_kind():
+    """As the kind has, of which it is told apart; what is of no group has that of all others."""
+    corrections = {
+        key: Correction(2.0, 12, 1.0, 4.0, added_ms=0.5) for key in ("gemm", "gemm/linear", "norm")
+    }
+    plain = replace(blank(), scale=10.0, corrections=corrections)
+    found = multiplied(plain, np.array([3.0, 7.0]), [frozenset({"gemm"})])
+    scales = {key: (each.scale, each.added_ms) for key, each in found.corrections.items()}
+    assert scales == {"gemm": (6.0, 1.5), "gemm/linear": (6.0, 1.5), "norm": (14.0, 3.5)}
+    assert found.scale == 70.0
 
 
 def test_no_network_changes_nothing(model):

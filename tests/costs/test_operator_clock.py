@@ -28,8 +28,8 @@ class Counting:
         return float(self.calls)
 
 
-def timed(module: nn.Module, *shape: int) -> TimedOperators:
-    return TimedOperators(ready(module, [(1, *shape)], torch.device("cpu"), "fp32"), 1, "fp32")
+def placed(module: nn.Module, *shape: int) -> Ready:
+    return ready(module, [(1, *shape)], torch.device("cpu"), "fp32")
 
 
 @pytest.fixture(autouse=True)
@@ -51,21 +51,23 @@ def inference():
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
 def test_every_operator_of_the_trace_has_its_time(module, shape):
-    found = timed(module.eval(), *shape)
+    run = placed(module.eval(), *shape)
+    found = TimedOperators(run, 1, "fp32")
     expected = trace(module, shape)
     assert [one.name for one in found.trace.operators] == [one.name for one in expected.operators]
     assert found.trace.macs == expected.macs and found.trace.bytes_moved == expected.bytes_moved
     clock = Counting()
-    times = found.milliseconds(clock)
+    times = found.milliseconds(run, clock)
     assert times.shape == (len(expected.operators),)
     assert (times > 0).all() and (times[1:] > times[:-1]).all(), "in the order in which they ran"
     assert times[-1] <= 1e3 * clock.calls, "views have calls, and are no operators"
 
 
-def test_every_run_has_the_same_calls():
-    found = timed(Attending(32, 4), 5, 32)
+def test_another_module_that_is_made_alike_has_the_same_calls():
+    run, other = (placed(Attending(32, 4), 5, 32) for _ in range(2))
+    found = TimedOperators(run, 1, "fp32")
     first, second = Counting(), Counting()
-    assert found.milliseconds(first).tolist() == found.milliseconds(second).tolist()
+    assert found.milliseconds(run, first).tolist() == found.milliseconds(other, second).tolist()
     assert first.calls == second.calls > len(found.trace.operators), "and some that are views"
 
 
@@ -80,16 +82,17 @@ class Fickle(nn.Module):
 
 
 def test_a_module_that_runs_other_operators_each_time_is_refused():
-    found = timed(Fickle(), 4)
+    run = placed(Fickle(), 4)
+    found = TimedOperators(run, 1, "fp32")
     with pytest.raises(RuntimeError, match="2 calls of operators, where the trace has 1"):
-        found.milliseconds(Counting())
+        found.milliseconds(run, Counting())
 
 
 def test_nothing_that_it_computes_changes():
     module = Attending(32, 4).eval()
     x, kept = torch.randn(1, 5, 32), []
     run = Ready(nn.Sequential(module, Keeping(kept)), [x])
-    TimedOperators(run, 1, "fp32").milliseconds(Counting())
+    TimedOperators(run, 1, "fp32").milliseconds(run, Counting())
     assert all(torch.equal(one, module(x)) for one in kept) and len(kept) == 2
 
 

@@ -98,7 +98,7 @@ class _Watched:
 
     def __init__(self, network: MicroKernel, target: Target, clock: Clock) -> None:
         self._network, self._target, self._clock = network, target, clock
-        self._trace: Trace | None = None
+        self._timed: TimedOperators | None = None
         self.references_ms: list[float] = []
         self._passes: list[Times] = []
 
@@ -106,9 +106,9 @@ class _Watched:
         """One round: some passes, whole and by operators, between two readings of the reference."""
         shapes, target = self._network.shapes, self._target
         run = ready(self._network.make(), shapes, CPU, target.precision, target.runtime, target.layout)
-        timed = TimedOperators(run, shapes[0][0], target.precision)
-        self._trace = timed.trace
-        timed.milliseconds(self._clock)
+        if self._timed is None:
+            self._timed = TimedOperators(run, shapes[0][0], target.precision)
+        self._timed.milliseconds(run, self._clock)
         times = _times(run, self._clock)
         passes: list[Times] = []
         readings, end = [reference.milliseconds()], time.monotonic() + PASS_SECONDS
@@ -116,7 +116,7 @@ class _Watched:
             if times > 1:
                 run()  # behind itself, not behind the reference
             whole = 1e3 * self._clock.seconds(run, times) / times
-            passes.append(np.append(timed.milliseconds(self._clock), whole))
+            passes.append(np.append(self._timed.milliseconds(run, self._clock), whole))
             readings.append(reference.milliseconds())
         self._passes.append(np.array(passes))
         self.references_ms.append(geometric_mean(readings))
@@ -126,14 +126,14 @@ class _Watched:
 
         Watching costs small operators time: each has its share of what the whole takes unwatched.
         """
-        assert self._trace is not None
+        assert self._timed is not None
         rounds = zip(self._passes, self.references_ms, strict=True)
         scaled = np.concatenate([passes * (usual_ms / reference) for passes, reference in rounds])
         *operators, whole = _undisturbed_mean(scaled).tolist()
         share = whole / max(sum(operators), TINY)
         whole_ms = tuple(float(_undisturbed_mean(each[:, -1:])[0]) for each in self._passes)
         times = tuple(share * time for time in operators)
-        return MeasuredNetwork(self._network.name, self._trace, times, whole_ms)
+        return MeasuredNetwork(self._network.name, self._timed.trace, times, whole_ms)
 
 
 def _times(run: Ready, clock: Clock) -> int:

@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
 
 class TimedOperators:
-    """A module that runs eagerly on the processor, with what each of its operators takes.
+    """The operators of a module that runs eagerly on the processor: its trace, and what each of them takes.
 
-    It must be used under `torch.inference_mode`, as a trace is taken.
+    The module itself is not kept. It must be used under `torch.inference_mode`, as a trace is taken.
     """
 
     def __init__(self, run: Ready, batch: int, precision: str) -> None:
         assert isinstance(run.module, torch.nn.Module)
-        self._run = run
         recorder = _Counting(run.module, batch, precision)
         with undisturbed():
             self.trace: Trace = recorder.run(run.inputs)
         self._calls = recorder.calls
         self._numbers = np.array(recorder.recorded, dtype=np.intp)
 
-    def milliseconds(self, clock: Clock) -> NDArray[np.float64]:
-        """What each operator of the trace takes in one run, of shape (operators,)."""
+    def milliseconds(self, run: Ready, clock: Clock) -> NDArray[np.float64]:
+        """What each operator of the trace takes in one run, of shape (operators,); `run` is the module, or
+        another that is made as it was."""
         with undisturbed(), _OperatorClock(clock) as watch:
-            self._run()
+            run()
         if len(watch.seconds) != self._calls:
             raise RuntimeError(f"{len(watch.seconds)} calls of operators, where the trace has {self._calls}")
         found: NDArray[np.float64] = 1e3 * np.array(watch.seconds)[self._numbers]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.costs.calibration import Calibration, Correction
+from nas.costs.calibration import Calibration, Correction, kind_of
 from nas.costs.measuring.chains import CHAINS
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def multiplied(
     return replace(
         calibration,
         scale=rest * calibration.scale,
-        corrections={kind: _times(found, kinds.get(kind, rest)) for kind, found in corrections.items()},
+        corrections={key: _times(found, kinds.get(kind_of(key), rest)) for key, found in corrections.items()},
     )
 
 
