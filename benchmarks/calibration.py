@@ -2,8 +2,8 @@
 
 Calibrates the processor (or takes ``--target FILE``), then measures networks of the space `mobile` and twenty
 modules that the calibration never saw, in five rounds of which the middle one counts, and prints what was
-predicted for each beside what it took at the speed that the machine had then; in sum also as it took it, at
-the speed of the moment; and the same of micro-kernels that it did not measure.
+predicted for each beside what it took, told at the speed that the machine had while it was calibrated; in sum
+also at the speed of the moment; and the same of micro-kernels, of which the calibration measured none.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _middle(found: tuple[Comparison, ...], taken: Callable[[Comparison], float])
 
 
 def _unseen_kernels(target: Target, model: CostModel) -> str:
-    """How near the predictions for the next micro-kernels come, which have no company."""
+    """How near the predictions for micro-kernels come, which have no company."""
     with pinned(int(target.figures["units"].value)):
         measured = measure_kernels(designed_kernels(UNSEEN), target, torch.device("cpu"), UNSEEN_SECONDS)
     errors = np.log([model.price(one.trace, target).latency_ms / one.latency_ms for one in measured])
