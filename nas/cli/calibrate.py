@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas.cli.options import json_option, parse_shape, store_option, target_options
-from nas.cli.output import print_json, print_table
+from nas.cli.output import calibration_json, print_json, print_table
 from nas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -164,21 +164,12 @@ def _keep(target: Target, output: Path | None) -> Path:
 def _report(target: Target, path: Path, as_json: bool) -> None:
     calibration = target.calibration
     assert calibration is not None
-    kinds = {kind: correction.kernels for kind, correction in calibration.corrections.items()}
     if as_json:
         print_json(
             {
                 "target": target.label,
-                "tier": calibration.tier,
-                "model": calibration.model,
-                "source": calibration.source,
-                "scale": calibration.scale,
-                "low": calibration.low,
-                "high": calibration.high,
-                "reference_ms": calibration.reference_ms,
-                "kernels": kinds,
+                **calibration_json(calibration),
                 "figures": {name: figure.value for name, figure in calibration.figures.items()},
-                "conditions": dict(calibration.conditions),
                 "path": str(path),
             }
         )

@@ -6,11 +6,13 @@ import json
 import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from nas.costs.calibration import Calibration
     from nas.costs.cost import Cost
     from nas.costs.target import Target
     from nas.store import TrialRecord
@@ -163,4 +165,20 @@ def trial_json(trial: TrialRecord, targets: Mapping[str, str]) -> dict[str, Any]
         "error": trial.error,
         "metrics": dict(trial.metrics),
         "costs": {targets.get(cost.target, cost.target): cost_json(cost) for cost in trial.costs},
+    }
+
+
+def calibration_json(calibration: Calibration) -> dict[str, Any]:
+    """What was measured on the device, by whom and how."""
+    return {
+        "tier": calibration.tier,
+        "model": calibration.model,
+        "source": calibration.source,
+        "conditions": dict(calibration.conditions),
+        "scale": calibration.scale,
+        "low": calibration.low,
+        "high": calibration.high,
+        "reference": None if calibration.reference is None else asdict(calibration.reference),
+        "warmth": None if calibration.warmth is None else asdict(calibration.warmth),
+        "kernels": {kind: correction.kernels for kind, correction in calibration.corrections.items()},
     }

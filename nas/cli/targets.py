@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas.cli.options import json_option, target_options
-from nas.cli.output import print_json, print_table, profile_json, trust_json
+from nas.cli.output import calibration_json, print_json, print_table, profile_json, trust_json
 from nas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -112,19 +112,5 @@ def _target_json(target: Target) -> dict[str, Any]:
         **{key: value for key, value in profile_json(target).items() if key != "device"},
         "tier": tier_of(target),
         "trust": trust_json(target),
-        "calibration": None if target.calibration is None else _calibration_json(target.calibration),
-    }
-
-
-def _calibration_json(calibration: Calibration) -> dict[str, Any]:
-    return {
-        "tier": calibration.tier,
-        "model": calibration.model,
-        "source": calibration.source,
-        "conditions": dict(calibration.conditions),
-        "scale": calibration.scale,
-        "low": calibration.low,
-        "high": calibration.high,
-        "reference_ms": calibration.reference_ms,
-        "kernels": {kind: correction.kernels for kind, correction in calibration.corrections.items()},
+        "calibration": None if target.calibration is None else calibration_json(target.calibration),
     }

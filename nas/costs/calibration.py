@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas.costs.reading import Reading
 from nas.costs.target import Figure
 
 if TYPE_CHECKING:
@@ -116,13 +117,31 @@ def closeness(places: NDArray[np.float64], points: NDArray[np.float64], reach: f
 
 
 @dataclass(frozen=True)
+class Warmth:
+    """How much quicker short networks are: more of one that takes less than `below_ms` is still in the caches
+    when it runs again, code and numbers, so it takes (latency / below_ms)**power of the sum of its parts."""
+
+    below_ms: float
+    power: float
+
+    def factors(self, latencies_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What latencies are multiplied by, of their shape.
+
+        >>> Warmth(below_ms=4.0, power=0.5).factors(np.array([1.0, 16.0])).tolist()
+        [0.5, 1.0]
+        """
+        found: NDArray[np.float64] = np.minimum(1.0, latencies_ms / self.below_ms) ** self.power
+        return found
+
+
+@dataclass(frozen=True)
 class Calibration:
     """What was measured on a device, and what it changes about predictions.
 
     `model` is the cost model whose kernel times `scale` and `corrections` multiply; `figures` replace those
     of the datasheet for every model. Latencies lie between `low` and `high` times their prediction with 90 %
     confidence. `source` says who measured what, and when; `conditions` under which circumstances;
-    `reference_ms` how fast a processor was: what small kernels took that never change.
+    `reference` how fast a processor was; `warmth` how much quicker short networks are.
     """
 
     tier: str
@@ -134,7 +153,8 @@ class Calibration:
     corrections: Mapping[str, Correction] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
     conditions: Mapping[str, str] = field(default_factory=dict)
-    reference_ms: float | None = None
+    reference: Reading | None = None
+    warmth: Warmth | None = None
 
     def factors(self, operators: Sequence[Operator]) -> NDArray[np.float64]:
         """What the kernel time of each operator is multiplied by, of shape (n,)."""

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from nas.costs.calibration import SIZES, Calibration, Correction, Point, Size, kind_of
+from nas.costs.calibration import SIZES, Calibration, Correction, Point, Size, Warmth, kind_of
 from nas.costs.operators import KINDS
+from nas.costs.reading import Reading
 from nas.costs.target import Figure
 from nas.errors import nearest
 
@@ -82,6 +83,20 @@ class CorrectionEntry(Strict):
         return replace(found, reach=self.reach, added_ms=self.added_ms)
 
 
+class ReadingEntry(Strict):
+    """What the reference took."""
+
+    product_ms: Positive
+    convolution_ms: Positive
+
+
+class WarmthEntry(Strict):
+    """How much quicker short networks are."""
+
+    below_ms: Positive
+    power: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
 class CalibrationEntry(Strict):
     """A whole calibration."""
 
@@ -94,7 +109,9 @@ class CalibrationEntry(Strict):
     corrections: dict[str, CorrectionEntry] = {}
     figures: dict[str, FigureEntry] = {}
     conditions: dict[str, str] = {}
-    reference_ms: Positive | None = None
+    reference: ReadingEntry | None = None
+    reference_ms: Positive | None = None  # of a reference that was replaced: it is no longer used
+    warmth: WarmthEntry | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> CalibrationEntry:
@@ -113,7 +130,8 @@ class CalibrationEntry(Strict):
             corrections={kind: entry.correction for kind, entry in self.corrections.items()},
             figures={name: entry.figure for name, entry in self.figures.items()},
             conditions=dict(self.conditions),
-            reference_ms=self.reference_ms,
+            reference=None if self.reference is None else Reading(**self.reference.model_dump()),
+            warmth=None if self.warmth is None else Warmth(**self.warmth.model_dump()),
         )
 
 

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from nas.costs.calibration import Calibration, Correction
+from nas.costs.calibration import Calibration, Correction, Size, Warmth
+from nas.costs.reading import Reading
 from nas.costs.target import Figure
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ def _calibration(calibration: Calibration) -> Iterator[str]:
         yield f"{name} = {quoted(getattr(calibration, name))}"
     for name in ("scale", "low", "high"):
         yield f"{name} = {float(getattr(calibration, name))!r}"
-    if calibration.reference_ms is not None:
-        yield f"reference_ms = {number(calibration.reference_ms)}"
+    for name in ("reference", "warmth"):
+        if (numbers := getattr(calibration, name)) is not None:
+            yield f"{name} = {_numbers(numbers)}"
     if calibration.conditions:
         yield "\n[calibration.conditions]"
         yield from (f"{name} = {quoted(value)}" for name, value in calibration.conditions.items())
@@ -70,12 +72,17 @@ def _correction(correction: Correction) -> Iterator[str]:
     for name, factor in correction.names.items():
         yield f"names.{quoted(name)} = {number(factor)}"
     for name, size in correction.sizes.items():
-        fields = (f"{field.name} = {number(getattr(size, field.name))}" for field in dataclasses.fields(size))
-        yield f"sizes.{name} = {{ {', '.join(fields)} }}"
+        yield f"sizes.{name} = {_numbers(size)}"
     if correction.points:
         yield "points = ["
         yield from (f"  [{', '.join(map(number, (*p.place, p.pull)))}]," for p in correction.points)
         yield "]"
+
+
+def _numbers(entry: Size | Reading | Warmth) -> str:
+    """What holds nothing but numbers, in one line."""
+    fields = (f"{field.name} = {number(getattr(entry, field.name))}" for field in dataclasses.fields(entry))
+    return f"{{ {', '.join(fields)} }}"
 
 
 def number(value: float) -> str:

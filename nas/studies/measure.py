@@ -118,6 +118,7 @@ def _compared(
 ) -> Comparison:
     from nas.costs.measuring.devices import on_machine
     from nas.costs.measuring.latency import measure
+    from nas.costs.measuring.reference import usual_for
 
     with on_machine(target) as device:
         found = measure(
@@ -128,7 +129,7 @@ def _compared(
             runtime=target.runtime,
             layout=target.layout,
             seconds=seconds,
-            usual_ms=target.calibration.reference_ms if target.calibration else None,
+            usual=usual_for(target, predicted),
         )
     return Comparison(name, predicted, measured_cost(found, target, predicted), found)
 

@@ -23,12 +23,14 @@ def nas_cost_models() -> Iterator[CostModel]:
     yield CostModel(
         name="utilisation",
         predict="nas_hardware.utilisation:predict",
+        finish="nas_hardware.utilisation:finish",
         version="1",
         description="kernels at the share of the datasheet's speed that measured ones reach (tier T0)",
     )
     yield CostModel(
         name="roofline",
         predict="nas_hardware.roofline:predict",
+        finish="nas_hardware.roofline:finish",
         version="4",
         description="per-operator roofline of datasheet figures with launch floors (tier T0)",
     )

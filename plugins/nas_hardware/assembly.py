@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from nas.costs.cost import Cost, OperatorCost
 from nas_hardware.energy import dynamic_energy_mj, energy_coefficients, energy_mj
 from nas_hardware.memory import peak_memory
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from nas.costs.calibration import Calibration
     from nas.costs.operators import Trace
     from nas.costs.target import Target
@@ -47,24 +51,47 @@ def assembled(
     bounds: tuple[float, float],
     calibration: Calibration | None,
 ) -> Cost:
-    """The cost of a trace whose operators take these times after a start; `bounds` are those of the whole."""
+    """The cost of a trace whose operators take these times after a start; `bounds` are those of the whole.
+
+    Its amounts are latency, bounds and energy as the parts add up, from which `finished` makes those of a
+    network.
+    """
+    latency = start_ms + sum(time.latency for time in times)
+    amounts = (latency, *bounds, _energy_mj(start_ms, steps, times, target))
+    warm = float(_warm(np.array([latency]), calibration)[0])
+    times = [replace(time, latency=warm * time.latency) for time in times]
     return Cost(
         target=target.label,
         kind="predicted",
         tier=calibration.tier if calibration else "T0",
         model=version,
-        latency_ms=start_ms + sum(time.latency for time in times),
-        low_ms=bounds[0],
-        high_ms=bounds[1],
+        latency_ms=warm * latency,
+        low_ms=warm * bounds[0],
+        high_ms=warm * bounds[1],
         peak_memory_bytes=peak_memory(trace, target),
-        energy_mj=_energy_mj(start_ms, steps, times, target),
+        energy_mj=amounts[-1],
         params=trace.params,
         macs=trace.macs,
         bytes_moved=trace.bytes_moved,
         activation_bytes=trace.activation_bytes,
         operators=tuple(_operator_cost(step, time) for step, time in zip(steps, times, strict=True)),
         unknown_operators=trace.unknown_operators,
+        amounts=amounts,
     )
+
+
+def finished(amounts: NDArray[np.float64], calibration: Calibration | None) -> NDArray[np.float64]:
+    """Latency, bounds and energy of n networks, of shape (n, 4), from the sums of their parts."""
+    warm = np.ones_like(amounts)
+    warm[:, :3] = _warm(amounts[:, 0], calibration)[:, None]
+    return amounts * warm
+
+
+def _warm(latencies_ms: NDArray[np.float64], calibration: Calibration | None) -> NDArray[np.float64]:
+    """What the latencies of networks are multiplied by: short ones were measured to be quicker than that."""
+    if calibration is None or calibration.warmth is None:
+        return np.ones_like(latencies_ms)
+    return calibration.warmth.factors(latencies_ms)
 
 
 def _energy_mj(start_ms: float, steps: Sequence[Step], times: Sequence[Time], target: Target) -> float:

@@ -9,7 +9,7 @@ moves fewer bytes (`nas_hardware.fusion`). Energy is idle power over the whole t
 FLOP and byte (`nas_hardware.energy`). Accelerators that are handed a whole graph, and runtimes that
 put a network into one kernel, have one launch per network instead. Everything is a sum over operators and
 that constant; utilisations and shares are assumptions (`nas_hardware.assumptions`): tier T0. The calibration
-of a target multiplies the busy time of each kernel.
+of a target multiplies the busy time of each kernel, and what short networks take as a whole.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas.costs.calibration import Calibration
 from nas.costs.cost import Cost
@@ -25,7 +26,7 @@ from nas.costs.speed import MATRIX_KINDS
 from nas.costs.target import Target
 from nas.costs.target_file import PEAKS
 from nas_hardware import assumptions
-from nas_hardware.assembly import Time, assembled, calibration_for, kernel_time
+from nas_hardware.assembly import Time, assembled, calibration_for, finished, kernel_time
 from nas_hardware.fusion import Step, executed, rules_of
 from nas_hardware.sparse import sparse_share
 
@@ -70,6 +71,11 @@ def predict(trace: Trace, target: Target) -> Cost:
         bounds=bounds,
         calibration=calibration,
     )
+
+
+def finish(amounts: NDArray[np.float64], target: Target) -> NDArray[np.float64]:
+    """Latency, bounds and energy of n networks, of shape (n, 4), from the sums of their parts."""
+    return finished(amounts, calibration_for(target, NAME))
 
 
 def _time(step: Step, speed: _Speed, factor: float, added_ms: float) -> Time:

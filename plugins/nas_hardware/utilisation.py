@@ -5,7 +5,7 @@ GPUs by `nas_hardware.gpu_kernels`, on CPUs by `nas_hardware.cpu`, elsewhere at 
 (`nas_hardware.assumptions`). In eager mode the host spends a time of its own on every operator
 (`nas_hardware.dispatch`). What a runtime fuses has no launch and moves fewer bytes (`nas_hardware.fusion`).
 Latency, its bounds and energy are sums over operators. The calibration of a target multiplies the times of
-kernels.
+kernels, and those of short networks as a whole.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nas_hardware import intervals, roofline
-from nas_hardware.assembly import assembled, calibration_for, kernel_time
+from nas_hardware.assembly import assembled, calibration_for, finished, kernel_time
 from nas_hardware.dispatch import combined_ms, dispatch_ms, on_cpu
 from nas_hardware.fusion import executed, rules_of
 from nas_hardware.kernels import kernels_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from nas.costs.calibration import Calibration
     from nas.costs.cost import Cost
     from nas.costs.operators import Trace
@@ -61,3 +64,8 @@ def _measured_cpu(trace: Trace, target: Target, calibration: Calibration) -> Cos
     """The cost on a CPU that was measured: its own kernels tell more than the shares of other CPUs."""
     alone = replace(target, calibration=replace(calibration, model=roofline.NAME))
     return replace(roofline.predict(trace, alone), model=VERSION)
+
+
+def finish(amounts: NDArray[np.float64], target: Target) -> NDArray[np.float64]:
+    """Latency, bounds and energy of n networks, of shape (n, 4), from the sums of their parts."""
+    return finished(amounts, calibration_for(target, NAME))

@@ -14,6 +14,7 @@ from priced_studies import priced_study
 from nas.costs import read_target
 from nas.costs.measuring import calibrating
 from nas.costs.measuring.reference import Reference
+from nas.costs.reading import Reading
 from nas.store import Store
 
 Cli = Callable[..., Any]
@@ -157,15 +158,15 @@ def test_a_module_is_measured_beside_its_prediction(cli, tmp_path):
     assert printed.code == 0 and "measured" in printed.out and "not calibrated" in printed.out
 
 
-@pytest.mark.parametrize(("now_ms", "speed", "is_told"), [(0.025, 0.8, True), (0.0201, 0.995, False)])
+@pytest.mark.parametrize(("slower", "speed", "is_told"), [(1.25, 0.8, True), (1.005, 0.995, False)])
 def test_latencies_are_told_at_the_speed_of_the_calibration(
-    cli, tmp_path, monkeypatch, now_ms, speed, is_told
+    cli, tmp_path, monkeypatch, slower, speed, is_told
 ):
     """A machine whose reference takes a quarter longer than it did; a little is not worth a word."""
-    monkeypatch.setattr(Reference, "milliseconds", lambda reference: 0.02)
+    monkeypatch.setattr(Reference, "read", lambda reference: Reading(0.05, 0.08))
     calibrated(cli, "--target", "this-cpu", "-o", "this.toml")
     (tmp_path / "mine.py").write_text(MODULE)
-    monkeypatch.setattr(Reference, "milliseconds", lambda reference: now_ms)
+    monkeypatch.setattr(Reference, "read", lambda reference: Reading(0.05 * slower, 0.08 * slower))
     words = ("measure", "mine:build", "--input", "32", "--seconds", "0.01", "--target", "this.toml")
     found = json_of(cli, *words)["networks"][0]
     assert found["measurement"]["speed"] == pytest.approx(speed, rel=1e-3)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from nas.costs import Device, Figure, Target, read_target, resolve_target
-from nas.costs.calibration import SIZES, Calibration, Correction, Point, Size, sizes_of
+from nas.costs.calibration import SIZES, Calibration, Correction, Point, Size, Warmth, sizes_of
 from nas.costs.operators import Operator
+from nas.costs.reading import Reading
 from nas.costs.target_text import target_text
 from nas.errors import TargetError, UnknownNameError, UsageError
 
@@ -135,7 +136,8 @@ def full() -> Calibration:
         corrections={"conv": conv, "rnn": Correction(3.0, 4, 2.0, 5.0), "norm/mine.norm": conv},
         figures={"fp32_tflops": Figure(0.7, "measured", "measured")},
         conditions={"host": 'a "b" \\ c', "threads": "1"},
-        reference_ms=0.0225,
+        reference=Reading(0.0225, 0.075),
+        warmth=Warmth(3.5, 0.0625),
     )
 
 
@@ -145,10 +147,26 @@ def test_a_file_says_all_of_it(tmp_path):
     assert read_target(path) == target(full())
 
 
+def test_a_file_with_another_reference_is_read_without_it(tmp_path):
+    """Files of before have one number: what a reference took that there is no more."""
+    text = target_text(target(full()))
+    line = next(line for line in text.splitlines() if line.startswith("reference = "))
+    path = tmp_path / "board.toml"
+    path.write_text(text.replace(line, "reference_ms = 0.0225"), encoding="utf-8")
+    assert read_target(path) == target(replace(full(), reference=None))
+
+
+def test_short_networks_are_quicker():
+    factors = Warmth(below_ms=2.0, power=0.25).factors(np.array([0.0, 0.125, 2.0, 50.0]))
+    assert factors == pytest.approx([0.0, 0.5, 1.0, 1.0])
+
+
 WRONG = {
     "an unknown kind": ("corrections.rnn", "corrections.run", ["run", "rnn"]),
     "an operator of an unknown kind": ('"norm/mine.norm"', '"norms/mine.norm"', ["norms", "norm"]),
-    "a reference that takes no time": ("reference_ms = 0.0225", "reference_ms = 0.0", ["reference_ms"]),
+    "a reference that takes no time": ("product_ms = 0.0225", "product_ms = 0.0", ["product_ms"]),
+    "half a reference": ("product_ms = 0.0225, ", "", ["reference.product_ms"]),
+    "short networks that are slower": ("power = 0.0625", "power = -0.5", ["warmth.power"]),
     "an unknown size": ("sizes.flops", "sizes.flop", ["flop", "flops"]),
     "a place of too few numbers": ("[0.5, -0.25]", "[0.5]", ["point"]),
     "a scale that is no number": ("scale = 0.9", 'scale = "x"', ["calibration.scale"]),

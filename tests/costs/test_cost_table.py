@@ -11,6 +11,7 @@ import torch
 
 from nas.blocks import build
 from nas.costs import CostModel, CostTable, Target, estimate, estimate_architecture, resolve_target
+from nas.costs.calibration import Calibration, Warmth
 from nas.costs.columns import COLUMN_NAMES
 from nas.costs.cost import DEFAULT_MODEL, Cost
 from nas.costs.operators import Trace
@@ -340,6 +341,23 @@ def test_a_model_that_finishes_wrongly_is_named(tiny, targets, registry):
     for message, broken in problems.items():
         with pytest.raises(CostError, match=f"'overlap' .*{message}.*defect of the model"):
             costs_of(**broken)
+
+
+def test_short_networks_of_a_calibrated_processor_are_quicker(tiny, registry):
+    """By what the whole of a network takes, which no layer knows."""
+    plain = resolve_target("epyc-7742", registry)
+    calibration = Calibration("T2", DEFAULT_MODEL, "me", low=0.9, high=1.2, warmth=Warmth(50.0, 0.25))
+    warm = replace(plain, calibration=calibration)
+    cold = replace(plain, calibration=replace(calibration, warmth=None))
+    tables = [CostTable(tiny, [target], registry) for target in (warm, cold)]
+    rng = np.random.default_rng(1)
+    for architecture in (tiny.sample(rng) for _ in range(3)):
+        quick, slow = (table.cost(architecture, plain.name) for table in tables)
+        for cost, target in ((quick, warm), (slow, cold)):
+            estimated = estimate_architecture(architecture, target, registry)
+            assert figures(cost) == pytest.approx(figures(estimated))
+        assert quick.latency_ms == pytest.approx(slow.latency_ms * (slow.latency_ms / 50.0) ** 0.25)
+        assert quick.high_ms == pytest.approx(1.2 * quick.latency_ms)
 
 
 def test_two_batches_of_one_device(tiny, registry):

@@ -9,9 +9,11 @@ from torch import nn
 from nas.costs.measuring import latency
 from nas.costs.measuring.clocks import Run, ThreadClock, WallClock, clock_for
 from nas.costs.measuring.latency import measure
-from nas.costs.measuring.reference import WARM_SECONDS, Reference, SpeedClock
+from nas.costs.measuring.reference import WARM_SECONDS, Reference, SpeedClock, Usual
+from nas.costs.reading import Reading
 
 CPU = torch.device("cpu")
+USUAL = Usual(Reading(1.0, 1.0), 0.5)
 
 
 class Machine:
@@ -28,14 +30,15 @@ class Machine:
         return self.slower * times * (1e-3 if is_reference else self.taken)
 
 
-def test_the_reference_is_the_mean_of_two_kernels():
-    assert Reference(Machine(3.0)).milliseconds() == pytest.approx(3.0)
-    assert 0 < Reference(ThreadClock()).milliseconds() < 1e3
+def test_the_reference_reads_two_kernels():
+    assert Reference(Machine(3.0)).read() == Reading(3.0, 3.0)
+    now = Reference(ThreadClock()).read()
+    assert 0 < now.product_ms < 1e3 and 0 < now.convolution_ms < 1e3
 
 
 @pytest.mark.parametrize("slower", [0.8, 1.0, 1.5])
 def test_it_says_how_fast_the_machine_was(slower):
-    clock = SpeedClock(Machine(slower), usual_ms=1.0)
+    clock = SpeedClock(Machine(slower), usual=USUAL)
     assert clock.seconds(lambda: None, 2) == pytest.approx(slower), "what it took at that moment"
     assert clock.speed == pytest.approx(1 / slower)
     assert clock.knows_machine
@@ -45,25 +48,38 @@ def test_it_says_how_fast_the_machine_was(slower):
 def test_the_speed_is_that_of_all_readings():
     """One of them is too short to say it: twice as fast for half of them is as fast as usual at half."""
     machine = Machine()
-    clock = SpeedClock(machine, usual_ms=1.0)
+    clock = SpeedClock(machine, usual=USUAL)
     for machine.slower in (1.0, 4.0):
         clock.seconds(lambda: None, 1)
     assert clock.speed == pytest.approx(0.5)
 
 
+def test_the_speed_is_that_of_what_the_network_does():
+    """Where only small kernels are slower, so is what has no matrix work."""
+
+    class Crowded(Machine):
+        def seconds(self, run: Run, times: int) -> float:
+            self.slower = 1.0 if getattr(run, "__name__", "") == "_multiply" else 2.0
+            return super().seconds(run, times)
+
+    light, heavy = (SpeedClock(Crowded(), Usual(Reading(1.0, 1.0), share)).speed for share in (0.0, 1.0))
+    assert light == pytest.approx(0.5)
+    assert 0.5 < heavy < 1
+
+
 def test_without_a_sample_the_speed_is_that_of_now():
-    assert SpeedClock(Machine(2.0), usual_ms=1.0).speed == pytest.approx(0.5)
+    assert SpeedClock(Machine(2.0), usual=USUAL).speed == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("slower", [0.3, 4.0])
 def test_another_machine_is_told_by_its_speed(slower):
-    assert not SpeedClock(Machine(slower), usual_ms=1.0).knows_machine
+    assert not SpeedClock(Machine(slower), usual=USUAL).knows_machine
 
 
 @pytest.mark.parametrize(("taken", "runs"), [(0.5 * WARM_SECONDS, 2), (2 * WARM_SECONDS, 1)])
 def test_short_runs_are_timed_behind_themselves(taken, runs):
     machine = Machine(taken=taken)
-    SpeedClock(machine, usual_ms=1.0).seconds(lambda: None, 1)
+    SpeedClock(machine, usual=USUAL).seconds(lambda: None, 1)
     assert machine.runs == runs
 
 
@@ -71,7 +87,7 @@ def test_a_measurement_says_at_which_speed_it_is_told(monkeypatch):
     monkeypatch.setattr(latency, "clock_for", lambda device: Machine(1.25, 0.01))
     plain = measure(nn.ReLU(), [(1, 8)], CPU, seconds=0.01)
     assert plain.latency_ms == pytest.approx(12.5) and plain.speed is None
-    told = measure(nn.ReLU(), [(1, 8)], CPU, seconds=0.01, usual_ms=1.0)
+    told = measure(nn.ReLU(), [(1, 8)], CPU, seconds=0.01, usual=USUAL)
     assert told.latency_ms == pytest.approx(10.0) and told.speed == pytest.approx(0.8)
     assert told.spread_ms == pytest.approx(0.0)
     assert "speed of the calibration" in told.conditions["clock"]
@@ -79,7 +95,7 @@ def test_a_measurement_says_at_which_speed_it_is_told(monkeypatch):
 
 def test_a_calibration_of_another_machine_changes_nothing(monkeypatch):
     monkeypatch.setattr(latency, "clock_for", lambda device: Machine(8.0, 0.01))
-    found = measure(nn.ReLU(), [(1, 8)], CPU, seconds=0.01, usual_ms=1.0)
+    found = measure(nn.ReLU(), [(1, 8)], CPU, seconds=0.01, usual=USUAL)
     assert found.latency_ms == pytest.approx(80.0) and found.speed is None
 
 

@@ -10,7 +10,7 @@ from hardware_cases import STEP, Function, device, operator, product, traced
 from torch import nn
 
 from nas.costs import CostTable, estimate, estimate_architecture, resolve_target
-from nas.costs.calibration import Calibration, Correction
+from nas.costs.calibration import Calibration, Correction, Warmth
 from nas.costs.columns import COLUMN_NAMES
 from nas.costs.cost import DEFAULT_MODEL, Cost, cost_problem
 from nas.costs.operators import Operator
@@ -280,6 +280,30 @@ def test_a_measured_processor_rests_on_its_own_kernels_alone():
     assert measured.tier == "T2"
     assert measured.low_ms == pytest.approx(0.9 * measured.latency_ms)
     assert measured.latency_ms != price(product(512, 512, 512), TINY, on=target).latency_ms
+
+
+def test_short_networks_of_a_measured_processor_are_quicker_as_a_whole():
+    """Operators too, so that they still add up; what energy there is stays."""
+    target = device("eager", "x86-cpu", "fp32", "Intel")
+    calibration = Calibration("T2", NAME, "me, today", low=0.9, high=1.2)
+    cold = price(product(512, 512, 512), TINY, on=replace(target, calibration=calibration))
+    warmth = Warmth(below_ms=4 * cold.latency_ms, power=0.5)
+    warm = price(
+        product(512, 512, 512), TINY, on=replace(target, calibration=replace(calibration, warmth=warmth))
+    )
+    assert warm.latency_ms == pytest.approx(0.5 * cold.latency_ms)
+    assert (warm.low_ms, warm.high_ms) == pytest.approx((0.45 * cold.latency_ms, 0.6 * cold.latency_ms))
+    assert sum(operator.latency_ms for operator in warm.operators) == pytest.approx(warm.latency_ms)
+    assert (warm.amounts, warm.energy_mj) == (cold.amounts, cold.energy_mj)
+
+
+@pytest.mark.parametrize("name", ["a100", "epyc-7742", "pixel6", "coral"])
+def test_operators_and_a_start_make_up_the_latency(name):
+    target = resolve_target(name, default_registry())
+    whole = trace(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), (3, 32, 32))
+    start = predict(replace(whole, operators=()), target).latency_ms
+    cost = predict(whole, target)
+    assert start + sum(operator.latency_ms for operator in cost.operators) == pytest.approx(cost.latency_ms)
 
 
 def test_measured_figures_are_used_everywhere():

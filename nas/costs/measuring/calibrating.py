@@ -22,19 +22,23 @@ from nas.costs.measuring.in_company import MeasuredNetwork, can_watch, measure_i
 from nas.costs.measuring.kernels import MicroKernel, designed_kernels
 from nas.costs.measuring.micro import MeasuredKernel, measure_all, measure_chain
 from nas.costs.measuring.probe import probe
+from nas.costs.measuring.reference import Usual, usual_for
 from nas.costs.measuring.samples import distinct, sample_of, samples_of
 from nas.costs.measuring.scales import interval, scaled_to
+from nas.costs.measuring.warmth import fit_warmth
+from nas.costs.reading import Reading
 from nas.costs.target import Figure, Target
 
 if TYPE_CHECKING:
     from nas.costs.model import CostModel
+    from nas.costs.operators import Trace
 
 KERNELS = 200
 NETWORKS = 288
 """The most kernels, or networks, that are measured."""
 FOLDS = 8
 """Into so many parts networks are divided; each is predicted from all others."""
-LEAST_SHARE = 0.02
+LEAST_SHARE = 0.002
 """This share of operators takes less than the least time that is told of them."""
 NETWORK_SECONDS = 0.15
 """How long a network of a space is measured: rather many of them than each closely."""
@@ -56,13 +60,13 @@ class Calibrated:
 @dataclass(frozen=True)
 class _Measured:
     """What was measured, in words; how it fits a target; how much slower the machine was for a while, as a
-    share; the figures that it replaces; and what the reference took."""
+    share; the figures that it replaces; and what the reference usually took."""
 
     rests_on: str
     fitted: Callable[[Target], Target]
     drift: float
     figures: Mapping[str, Figure] = field(default_factory=dict)
-    reference_ms: float | None = None
+    reference: Reading | None = None
 
 
 def calibrate(
@@ -89,20 +93,26 @@ def calibrate(
         figures = probe(device, target.precision)
         left = seconds - (time.monotonic() - begin)
         measured = measured_by(target, model, device, left, on_operator)
-        usual_ms = measured.reference_ms
-        found = _measured_networks(networks or (), target, device, seconds, usual_ms, on_progress)
+        blank = Calibration(
+            "T2",
+            model.name,
+            source(measured.rests_on),
+            figures={**figures, **measured.figures},
+            reference=measured.reference,
+        )
+        fitted = measured.fitted(replace(target, calibration=blank))
+        found = _measured_networks(networks or (), fitted, model, device, seconds, on_progress)
         under = conditions(device, clock_for(device).name)
     busy = busy_with(device) or _drifted(measured.drift)
-    blank = Calibration(
-        "T3" if found else "T2",
-        model.name,
-        source(measured.rests_on, len(found)),
-        figures={**figures, **measured.figures},
+    scaled = scaled_to(fitted, model, found)
+    assert scaled.calibration is not None
+    told = replace(
+        scaled.calibration,
+        tier="T3" if found else "T2",
+        source=source(measured.rests_on, len(found)),
         conditions={**under, **({"busy": busy} if busy else {})},
-        reference_ms=usual_ms,
     )
-    fitted = measured.fitted(replace(target, calibration=blank))
-    return Calibrated(scaled_to(fitted, model, found), busy)
+    return Calibrated(replace(scaled, calibration=told), busy)
 
 
 def _by_operators(
@@ -117,7 +127,7 @@ def _by_operators(
         lambda blank: fitted_to_operators(blank, model, found.networks),
         found.drift,
         _least_time([latency for network in found.networks for latency in network.operators_ms]),
-        found.reference_ms,
+        found.reference,
     )
 
 
@@ -135,23 +145,28 @@ def _by_kernels(
 
 
 def fitted_to_operators(target: Target, model: CostModel, networks: Sequence[MeasuredNetwork]) -> Target:
-    """The target with the corrections that the operators of networks lead to.
+    """The target with the corrections that the operators of networks lead to, and how much quicker short ones
+    are.
 
     Its interval holds the rounds of networks that were left out, as long as they took: at the speed of that
     moment.
     """
     samples = [samples_of(network.trace, network.operators_ms, target, model) for network in networks]
     fitted = _corrected(target, distinct(one for each in samples for one in each))
-    errors: list[float] = []
+    predicted = np.empty(len(networks))
     for fold in range(min(FOLDS, len(networks))):
         others = [one for number, each in enumerate(samples) if number % FOLDS != fold for one in each]
         left_out = _corrected(target, distinct(others))
-        for network in networks[fold::FOLDS]:
-            predicted = model.price(network.trace, left_out).latency_ms
-            errors += [abs(math.log(latency / predicted)) for latency in network.rounds_ms]
+        costs = [model.price(network.trace, left_out) for network in networks[fold::FOLDS]]
+        predicted[fold::FOLDS] = [cost.latency_ms for cost in costs]
+    warmth = fit_warmth(predicted, [sum(network.operators_ms) for network in networks])
+    if warmth is not None:
+        predicted *= warmth.factors(predicted)
+    rows = zip(networks, predicted.tolist(), strict=True)
+    errors = [abs(math.log(latency / told)) for network, told in rows for latency in network.rounds_ms]
     low, high = interval(np.array(errors))
     assert fitted.calibration is not None
-    return replace(fitted, calibration=replace(fitted.calibration, low=low, high=high))
+    return replace(fitted, calibration=replace(fitted.calibration, low=low, high=high, warmth=warmth))
 
 
 def fitted_to_kernels(
@@ -190,12 +205,17 @@ def _half(on_progress: Progress) -> Progress:
 def _measured_networks(
     networks: Iterable[MicroKernel],
     target: Target,
+    model: CostModel,
     device: torch.device,
     seconds: float,
-    usual_ms: float | None,
     on_progress: Progress,
 ) -> list[MeasuredKernel]:
-    """Networks measured one after the other for so many seconds: the second half of what is to be done."""
+    """Networks measured one after the other for so many seconds: the second half of what is to be done. Each
+    is told at the usual speed of the calibrated target, where that has one."""
+
+    def usual(traced: Trace) -> Usual | None:
+        return usual_for(target, model.price(traced, target))
+
     begin = time.monotonic()
     found = []
     for network in networks:
@@ -203,7 +223,7 @@ def _measured_networks(
         if share > 1:
             break
         on_progress(round(PARTS * (1 + share) / 2), PARTS)
-        found.append(measure_chain(network, target, device, NETWORK_SECONDS, usual_ms))
+        found.append(measure_chain(network, target, device, NETWORK_SECONDS, usual))
     return found
 
 

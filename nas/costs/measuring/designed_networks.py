@@ -35,7 +35,9 @@ from nas.costs.measuring.network_parts import (
 ACTIVATIONS: tuple[Activation, ...] = (nn.ReLU, nn.Hardswish, nn.SiLU, nn.GELU, nn.ReLU6)
 GATES: tuple[Activation, ...] = (nn.Sigmoid, nn.Hardsigmoid)
 CURVES: tuple[Activation, ...] = (nn.Sigmoid, nn.Hardsigmoid, nn.Tanh)
-MOST_WEIGHTS = 6_000_000
+USUAL_SHARE = 0.6
+"""Such a share of widths is usual: a power of two, three or five times as much."""
+MOST_WEIGHTS = 16_000_000
 """A perceptron has at most so many weights."""
 
 
@@ -50,8 +52,11 @@ class Dice:
         return round(float(np.exp(self._rng.uniform(np.log(low), np.log(high)))))
 
     def channels(self, low: float, high: float) -> int:
-        """A size as a multiple of 8."""
-        return max(8, 8 * round(self.size(low, high) / 8))
+        """A size as a multiple of 8, often the nearest usual one."""
+        size = self.size(low, high)
+        if self.happens(USUAL_SHARE):
+            return min(_usual_widths(2 * size), key=lambda width: abs(width - size))
+        return max(8, 8 * round(size / 8))
 
     def number(self, low: int, high: int) -> int:
         """A whole number from one up to another."""
@@ -68,6 +73,12 @@ class Dice:
     def activation(self, options: tuple[Activation, ...] = ACTIVATIONS) -> Activation:
         """One of several activations."""
         return options[self.number(0, len(options) - 1)]
+
+
+def _usual_widths(most: int) -> list[int]:
+    """Multiples of 8 that published networks have: units of 1, 3 or 5 times a power of two."""
+    powers = [8 << shift for shift in range(max(1, most.bit_length() - 3))]
+    return [odd * power for power in powers for odd in (1, 3, 5)]
 
 
 Drawn: TypeAlias = tuple[nn.Module, tuple[int, ...]]
@@ -93,13 +104,17 @@ def _module(family: Family, number: int) -> nn.Module:
 
 
 def _inverted_residuals(dice: Dice) -> Drawn:
+    """Blocks that are alike in a stage, as in published networks, or each of its own kind, as in searched
+    ones."""
     size, width, activation = dice.one(96, 128, 160, 192, 224, 224), dice.channels(8, 32), dice.activation()
+    is_searched = dice.happens(0.5)
     layers: list[nn.Module] = [nn.Conv2d(3, width, 3, 2, 1), activation()]
     for stage in range(5):
-        kernel, times, excite = dice.one(3, 3, 5, 5, 7), dice.one(2, 3, 4, 6), dice.happens(0.4)
         outer, stride = dice.channels(width, 1.7 * width), 2 if stage or dice.happens(0.5) else 1
         gate = dice.activation(GATES)
         for block in range(dice.number(1, 3)):
+            if is_searched or not block:
+                kernel, times, excite = dice.one(3, 3, 5, 5, 7), dice.one(2, 3, 4, 6), dice.happens(0.4)
             sizes = {"outer": outer, "times": times, "stride": 1 if block else stride}
             layers.append(Inverted(width, kernel, excite, activation, gate=gate, **sizes))
             width = outer
@@ -238,7 +253,7 @@ def _mixer(dice: Dice) -> Drawn:
 
 
 def _perceptron(dice: Dice) -> Drawn:
-    narrow, activation, left = dice.one(32, 64, 128, 256), dice.activation(), MOST_WEIGHTS
+    narrow, activation, left = dice.one(32, 64, 128, 256, 512), dice.activation(), MOST_WEIGHTS
     activation = dice.activation(CURVES) if dice.happens(0.2) else activation
     width = dice.channels(narrow, 8 * narrow)
     first, layers = width, list[nn.Module]()

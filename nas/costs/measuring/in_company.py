@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import geometric_mean
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -21,6 +20,8 @@ from nas.costs.measuring.latency import DTYPES, Ready, ready
 from nas.costs.measuring.micro import ROUNDS, drift
 from nas.costs.measuring.operator_clock import TimedOperators
 from nas.costs.measuring.reference import WARM_SECONDS, Reference
+from nas.costs.reading import Reading, mean_reading
+from nas.costs.speed import MATRIX_KINDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,11 +60,11 @@ class MeasuredNetwork:
 
 @dataclass(frozen=True)
 class InCompany:
-    """Networks measured in rounds; `reference_ms` is what the reference took on average, `drift` how much
-    longer in the slowest round than in the quickest: 0.1 is a tenth."""
+    """Networks measured in rounds; `reference` is what the reference took on average, `drift` how much longer
+    in the slowest round than in the quickest: 0.1 is a tenth."""
 
     networks: Sequence[MeasuredNetwork]
-    reference_ms: float
+    reference: Reading
     drift: float
 
 
@@ -84,13 +85,14 @@ def measure_in_company(
     for number in range(ROUNDS):
         end = begin + seconds * (number + 1) / ROUNDS
         for done, one in enumerate(left):
-            if time.monotonic() > end and left[0].references_ms:
+            if time.monotonic() > end and left[0].readings:
                 break
             one.measure(reference)
             on_progress(number * len(left) + done + 1, ROUNDS * len(left))
-        left = [one for one in left if one.references_ms]
-    usual = geometric_mean(reading for one in left for reading in one.references_ms)
-    return InCompany([one.found(usual) for one in left], usual, drift([one.references_ms for one in left]))
+        left = [one for one in left if one.readings]
+    usual = mean_reading([reading for one in left for reading in one.readings])
+    slowness = drift([[reading.mean_ms for reading in one.readings] for one in left])
+    return InCompany([one.found(usual) for one in left], usual, slowness)
 
 
 class _Watched:
@@ -99,7 +101,7 @@ class _Watched:
     def __init__(self, network: MicroKernel, target: Target, clock: Clock) -> None:
         self._network, self._target, self._clock = network, target, clock
         self._timed: TimedOperators | None = None
-        self.references_ms: list[float] = []
+        self.readings: list[Reading] = []
         self._passes: list[Times] = []
 
     def measure(self, reference: Reference) -> None:
@@ -111,29 +113,37 @@ class _Watched:
         self._timed.milliseconds(run, self._clock)
         times = _times(run, self._clock)
         passes: list[Times] = []
-        readings, end = [reference.milliseconds()], time.monotonic() + PASS_SECONDS
+        readings, end = [reference.read()], time.monotonic() + PASS_SECONDS
         while len(passes) < PASSES[0] or (len(passes) < PASSES[1] and time.monotonic() < end):
             if times > 1:
                 run()  # behind itself, not behind the reference
             whole = 1e3 * self._clock.seconds(run, times) / times
             passes.append(np.append(self._timed.milliseconds(run, self._clock), whole))
-            readings.append(reference.milliseconds())
+            readings.append(reference.read())
         self._passes.append(np.array(passes))
-        self.references_ms.append(geometric_mean(readings))
+        self.readings.append(mean_reading(readings))
 
-    def found(self, usual_ms: float) -> MeasuredNetwork:
-        """What was found, where the reference usually takes so long.
+    def found(self, usual: Reading) -> MeasuredNetwork:
+        """What was found, at the speed that the machine has with the usual reading.
 
         Watching costs small operators time: each has its share of what the whole takes unwatched.
         """
         assert self._timed is not None
-        rounds = zip(self._passes, self.references_ms, strict=True)
-        scaled = np.concatenate([passes * (usual_ms / reference) for passes, reference in rounds])
-        *operators, whole = _undisturbed_mean(scaled).tolist()
+        is_matrix = np.array([one.kind in MATRIX_KINDS for one in self._timed.trace.operators], dtype=float)
+        rounds = zip(self._passes, self.readings, strict=True)
+        scaled = [_at_usual_speed(passes, now.slowness(usual, is_matrix)) for passes, now in rounds]
+        *operators, whole = _undisturbed_mean(np.concatenate(scaled)).tolist()
         share = whole / max(sum(operators), TINY)
         whole_ms = tuple(float(_undisturbed_mean(each[:, -1:])[0]) for each in self._passes)
         times = tuple(share * time for time in operators)
         return MeasuredNetwork(self._network.name, self._timed.trace, times, whole_ms)
+
+
+def _at_usual_speed(passes: Times, slowness: Times) -> Times:
+    """Passes of operators, and of the whole behind them, without what slowed each operator down."""
+    operators = passes[:, :-1] / slowness
+    whole = passes[:, -1:] * (operators.sum() / max(passes[:, :-1].sum(), TINY))
+    return np.hstack([operators, whole])
 
 
 def _times(run: Ready, clock: Clock) -> int:

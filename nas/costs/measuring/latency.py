@@ -15,7 +15,7 @@ from torch import nn
 from nas.costs.measuring.clocks import Clock, clock_for
 from nas.costs.measuring.conditions import busy_with, conditions
 from nas.costs.measuring.measurement import Measurement
-from nas.costs.measuring.reference import SpeedClock
+from nas.costs.measuring.reference import SpeedClock, Usual
 from nas.costs.measuring.timing import time_call
 from nas.costs.memory_order import lay_out_weights
 from nas.errors import CostError
@@ -35,18 +35,18 @@ def measure(
     runtime: str = "eager",
     layout: str = "nchw",
     seconds: float = 2.0,
-    usual_ms: float | None = None,
+    usual: Usual | None = None,
 ) -> Measurement:
     """The latency of a module in eval mode for inputs of these shapes, with the batch in front.
 
-    On a processor it is told at the speed that the machine has where its reference takes `usual_ms`, if that
-    is given. The module is copied and stays where it is. Raises CostError where it cannot run so.
+    On a processor it is told at the `usual` speed of the machine, if that is given. The module is copied and
+    stays where it is. Raises CostError where it cannot run so.
     """
     with _matrix_precision(precision), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             run = ready(module, shapes, device, precision, runtime, layout)
-            clock = _clock(device, usual_ms)
+            clock = _clock(device, usual)
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
             found = time_call(run, clock, seconds, single=True)
@@ -68,11 +68,11 @@ def measure(
     )
 
 
-def _clock(device: torch.device, usual_ms: float | None) -> Clock:
+def _clock(device: torch.device, usual: Usual | None) -> Clock:
     clock = clock_for(device)
-    if usual_ms is None or device.type != "cpu":
+    if usual is None or device.type != "cpu":
         return clock
-    watching = SpeedClock(clock, usual_ms)
+    watching = SpeedClock(clock, usual)
     return watching if watching.knows_machine else clock
 
 

@@ -17,6 +17,7 @@ import torch
 from nas.costs.measuring.clocks import Run, clock_for
 from nas.costs.measuring.kernels import MicroKernel
 from nas.costs.measuring.latency import Ready, measure, ready
+from nas.costs.measuring.reference import Usual
 from nas.costs.measuring.timing import time_call
 from nas.costs.operators import Trace
 from nas.costs.target import Target
@@ -165,11 +166,12 @@ def measure_chain(
     target: Target,
     device: torch.device,
     seconds: float,
-    usual_ms: float | None = None,
+    usual: Callable[[Trace], Usual | None] = lambda traced: None,
 ) -> MeasuredKernel:
-    """Measures a chain as a whole network is measured, at the usual speed of the machine if that is known."""
+    """Measures a chain as a whole network is measured, told at its usual speed if that is known."""
     module = chain.make()
     batch, shapes = chain.shapes[0][0], [shape[1:] for shape in chain.shapes]
+    traced = trace(module, shapes, batch, target.precision, traced_layout(target))
     found = measure(
         module,
         chain.shapes,
@@ -178,9 +180,8 @@ def measure_chain(
         runtime=target.runtime,
         layout=target.layout,
         seconds=seconds,
-        usual_ms=usual_ms,
+        usual=usual(traced),
     )
-    traced = trace(module, shapes, batch, target.precision, traced_layout(target))
     return MeasuredKernel(chain.name, traced, found.latency_ms, found.spread_ms / found.latency_ms)
 
 

@@ -1,20 +1,28 @@
 """How fast a processor is at the moment: what two small kernels take that never change.
 
 A shared host changes its speed from one second to the next, with what its other guests do: by a quarter and
-more, for everything at once. What is measured between two readings of the reference is put in relation to
-them.
+more. What is measured between two readings of the reference is put in relation to them.
 """
 
 from __future__ import annotations
 
-from statistics import geometric_mean
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
+from torch.nn import functional
 
 from nas.costs.measuring.clocks import Clock, Run
+from nas.costs.reading import Reading, matrix_share, mean_reading
+
+if TYPE_CHECKING:
+    from nas.costs.cost import Cost
+    from nas.costs.target import Target
 
 WIDTH = 128
 """Rows and columns of the matrices, which fit into the nearest caches."""
+PICTURE, KERNEL = (48, 14, 14), 5
+"""What is convolved, channel by channel: so little that much of the time goes by around the arithmetic."""
 WARM_SECONDS = 2e-3
 """What takes longer does not feel what ran before it."""
 ANOTHER = 2.0
@@ -22,27 +30,47 @@ ANOTHER = 2.0
 
 
 class Reference:
-    """A matrix product and a sigmoid: arithmetic that a memory does not slow down."""
+    """A matrix product and a small depthwise convolution."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._left, self._right = (
-            torch.randn(WIDTH, WIDTH, generator=torch.Generator().manual_seed(seed)) for seed in range(2)
-        )
-        self._product, self._curve = torch.empty(WIDTH, WIDTH), torch.empty(WIDTH, WIDTH)
+        draws, channels = torch.Generator().manual_seed(0), PICTURE[0]
+        self._left, self._right = (torch.randn(WIDTH, WIDTH, generator=draws) for _ in range(2))
+        self._product = torch.empty(WIDTH, WIDTH)
+        self._picture = torch.randn(1, *PICTURE, generator=draws)
+        self._kernels = torch.randn(channels, 1, KERNEL, KERNEL, generator=draws)
 
-    def milliseconds(self) -> float:
-        """What both take now, as the geometric mean; run once before, so that nothing is cold."""
-        self._multiply()
-        product = self._clock.seconds(self._multiply, 1)
-        self._bend()
-        return 1e3 * geometric_mean((product, self._clock.seconds(self._bend, 1)))
+    def read(self) -> Reading:
+        """What both take now, each run once before, so that nothing is cold."""
+        return Reading(1e3 * self._seconds(self._multiply), 1e3 * self._seconds(self._convolve))
+
+    def _seconds(self, run: Run) -> float:
+        run()
+        return self._clock.seconds(run, 1)
 
     def _multiply(self) -> None:
         torch.mm(self._left, self._right, out=self._product)
 
-    def _bend(self) -> None:
-        torch.sigmoid(self._left, out=self._curve)
+    @torch.inference_mode()
+    def _convolve(self) -> None:
+        functional.conv2d(self._picture, self._kernels, padding=KERNEL // 2, groups=PICTURE[0])
+
+
+@dataclass(frozen=True)
+class Usual:
+    """The usual reading of a machine, and the share of the time of what is measured that is matrix work."""
+
+    reading: Reading
+    matrix_share: float
+
+
+def usual_for(target: Target, cost: Cost) -> Usual | None:
+    """At which speed a network of such a predicted cost is told; None where the calibration of the target has
+    no reading."""
+    calibration = target.calibration
+    if calibration is None or calibration.reference is None:
+        return None
+    return Usual(calibration.reference, matrix_share(cost))
 
 
 class SpeedClock:
@@ -51,26 +79,29 @@ class SpeedClock:
     A reading is too short to say how fast the machine was for a longer run: many of them together do.
     """
 
-    def __init__(self, clock: Clock, usual_ms: float) -> None:
-        self._clock, self._reference, self._usual_ms = clock, Reference(clock), usual_ms
-        self._readings: list[float] = []
+    def __init__(self, clock: Clock, usual: Usual) -> None:
+        self._clock, self._reference, self._usual = clock, Reference(clock), usual
+        self._readings: list[Reading] = []
         self.name = f"{clock.name}, told at the speed of the calibration"
 
     @property
     def speed(self) -> float:
         """How fast the machine was on average, beside the usual: 0.8 where all took a quarter longer."""
-        return self._usual_ms / geometric_mean(self._readings or [self._reference.milliseconds()])
+        now = mean_reading(self._readings or [self._reference.read()])
+        return 1 / now.slowness(self._usual.reading, self._usual.matrix_share)
 
     @property
     def knows_machine(self) -> bool:
         """Whether it may be the machine whose usual speed was given."""
-        return 1 / ANOTHER < self._usual_ms / self._reference.milliseconds() < ANOTHER
+        now = self._reference.read()
+        slowness = (now.slowness(self._usual.reading, share) for share in (0.0, 1.0))
+        return all(1 / ANOTHER < each < ANOTHER for each in slowness)
 
     def seconds(self, run: Run, times: int) -> float:
         """Seconds that `times` calls take together, at the speed of the moment."""
-        self._readings.append(self._reference.milliseconds())
+        self._readings.append(self._reference.read())
         taken = self._clock.seconds(run, times)
         if taken < WARM_SECONDS:  # so much is still felt of the reference: once more behind itself
             taken = self._clock.seconds(run, times)
-        self._readings.append(self._reference.milliseconds())
+        self._readings.append(self._reference.read())
         return taken
