@@ -25,13 +25,15 @@ def order_of(kind: str, inputs: Sequence[torch.Tensor], outputs: Sequence[torch.
     """How the tensors of an operator lie in memory, one of ORDERS.
 
     ``innermost``: images with the channels innermost. Of what goes through tensors in step: ``spread`` where
-    one has gaps or is spread over another, ``transposed`` where not all have the same axis innermost.
-    ``alike`` is everything else.
+    one has gaps or is spread over another, ``transposed`` where not all have the same axis innermost; so is
+    attention whose heads do not lie side by side, number by number. ``alike`` is everything else.
     """
     if not inputs or not outputs or any(t.layout is not torch.strided for t in (*inputs, *outputs)):
         return "alike"
     if kind in IMAGE_KINDS:
         return "innermost" if has_channels_innermost(inputs[0]) else "alike"
+    if kind == "sdpa":
+        return "transposed" if any(_is_strided(tensor) for tensor in inputs[:3]) else "alike"
     return _in_step(inputs, outputs[0]) if kind in ELEMENTWISE_KINDS else "alike"
 
 
@@ -44,6 +46,11 @@ def _in_step(inputs: Sequence[torch.Tensor], output: torch.Tensor) -> str:
     is_smaller = any(1 < tensor.numel() < output.numel() for tensor in inputs)
     is_filled = all(t.stride() == output.stride() and _is_dense(t) for t in (*whole, output))
     return "alike" if is_filled and not is_smaller else "spread"
+
+
+def _is_strided(tensor: torch.Tensor) -> bool:
+    """Whether the numbers of a row lie apart."""
+    return tensor.shape[-1] > 1 and tensor.stride(-1) != 1
 
 
 def _fastest_axis(tensor: torch.Tensor) -> int | None:

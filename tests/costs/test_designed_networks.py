@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 import torch
 from torch import nn
 
 from nas.costs.measuring.designed_networks import FAMILIES, MOST_WEIGHTS, Dice, designed_networks
-from nas.costs.measuring.network_parts import Attending, Beside, Inverted, shuffled
+from nas.costs.measuring.network_parts import Attending, Beside, Inverted, PictureAttending, shuffled
 from nas.costs.trace import trace
 
 SOME = designed_networks(2 * len(FAMILIES))
@@ -66,6 +67,40 @@ def test_dice_stay_within_their_limits():
     assert {dice.channels(8, 32) % 8 for _ in range(50)} == {0}
     assert {dice.number(1, 3) for _ in range(50)} == {1, 2, 3}
     assert {dice.one(4, 9) for _ in range(50)} == {4, 9}
+
+
+def test_widths_are_often_usual_ones():
+    """Published networks have few primes: kernels of 7 or 11 blocks of channels take longer."""
+    dice = Dice(0)
+    widths = [dice.channels(8, 512) for _ in range(400)]
+    assert {width % 8 for width in widths} == {0} and max(widths) <= 640
+    usual = [width for width in widths if width in (8, 16, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192)]
+    others = {56, 72, 88, 104, 112, 120, 136, 144, 152, 168, 176, 184} & set(widths)
+    assert len(usual) > 0.4 * len(widths) and len(others) > 8
+
+
+def test_half_of_the_inverted_residuals_are_as_a_search_finds_them():
+    """Blocks of a stage that differ in kernel."""
+
+    def varies(network) -> bool:
+        blocks = [part for part in network.make() if isinstance(part, Inverted)]
+        pairs = [(one.each, other.each) for one, other in pairwise(blocks) if other.is_beside]
+        return any(one.kernel_size != other.kernel_size for one, other in pairs)
+
+    many = [one for one in designed_networks(8 * len(FAMILIES)) if one.name.startswith("inverted")]
+    assert 0.2 < sum(map(varies, many)) / len(many) < 0.8
+
+
+def test_attention_over_a_picture_is_that_over_its_positions():
+    torch.manual_seed(0)
+    part = PictureAttending(16, 4).double()
+    x = torch.randn(2, 16, 3, 5, dtype=torch.float64)
+    query, key, value = part.all_three(x).view(2, 3, 4, 4, 15).unbind(1)
+    weights = (query.transpose(-1, -2) @ key / 2).softmax(-1)
+    mixed = (value @ weights.transpose(-1, -2)).reshape(2, 16, 3, 5)
+    assert torch.allclose(part(x), x + part.out(mixed), atol=1e-12)
+    operators = trace(part.float(), (16, 3, 5)).operators
+    assert [operator.order for operator in operators if operator.kind == "sdpa"] == ["transposed"]
 
 
 def test_both_ways_to_attend_are_the_same():

@@ -139,6 +139,17 @@ def test_sparse_tensors_and_no_tensors_lie_alike() -> None:
     assert order_of("gemm", [torch.eye(4).t()], [torch.eye(4)]) == "alike"
 
 
+def test_heads_of_attention_lie_number_by_number_or_not() -> None:
+    from nas.costs.memory_order import order_of
+
+    side_by_side, apart = torch.empty(1, 2, 9, 8), torch.empty(1, 2, 8, 9).transpose(-1, -2)
+    assert order_of("sdpa", [side_by_side] * 3, [side_by_side]) == "alike"
+    assert order_of("sdpa", [side_by_side, side_by_side, apart], [side_by_side]) == "transposed"
+    assert order_of("sdpa", [side_by_side] * 3 + [apart], [side_by_side]) == "alike", "a mask"
+    single = torch.empty(1, 2, 1, 9).transpose(-1, -2)
+    assert order_of("sdpa", [single] * 3, [single]) == "alike", "heads of one number"
+
+
 def test_a_layout_is_that_of_the_weights_too() -> None:
     """What flattens images brings them into the plain order; weights that lie otherwise bring them back."""
 

@@ -25,6 +25,7 @@ from nas.costs.measuring.network_parts import (
     ChannelNorm,
     Excitation,
     Inverted,
+    PictureAttending,
     UNet,
     as_tokens,
     last_step,
@@ -39,6 +40,10 @@ USUAL_SHARE = 0.6
 """Such a share of widths is usual: a power of two, three or five times as much."""
 MOST_WEIGHTS = 16_000_000
 """A perceptron has at most so many weights."""
+
+
+MOST_SIDE = 16
+"""Positions attend to each other in pictures of at most so many rows."""
 
 
 class Dice:
@@ -159,11 +164,12 @@ def _residual(dice: Dice, width: int, style: int, activation: Activation) -> nn.
 
 
 def _light_convolutions(dice: Dice) -> Drawn:
-    """Depthwise ones, shuffled groups, dense connections, pooling."""
+    """Depthwise ones, shuffled groups, dense connections, norms of channels, pooling."""
     size, width, activation = dice.one(64, 96, 112, 128, 160), dice.channels(16, 64), dice.activation()
     layers: list[nn.Module] = [nn.Conv2d(3, width, 3, 2, 1), activation()]
     for _ in range(dice.number(3, 6)):
-        added, width = (_separable, _shuffled, _dense, _pooled)[dice.number(0, 3)](dice, width, activation)
+        layers_of = (_separable, _shuffled, _dense, _normed, _pooled)[dice.number(0, 4)]
+        added, width = layers_of(dice, width, activation)
         layers += added
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1)), (3, size, size)
 
@@ -196,6 +202,13 @@ def _dense(dice: Dice, width: int, activation: Activation) -> Layers:
     return layers, width
 
 
+def _normed(dice: Dice, width: int, activation: Activation) -> Layers:
+    """Ordinary convolutions of pictures whose channels lie innermost."""
+    kernel, outer = dice.one(3, 3, 5), dice.channels(width, 1.5 * width)
+    between = nn.Conv2d(width, outer, kernel, dice.one(1, 1, 2), kernel // 2)
+    return [ChannelNorm(width), between, activation(), nn.Conv2d(outer, outer, 1), activation()], outer
+
+
 def _pooled(dice: Dice, width: int, activation: Activation) -> Layers:
     pools = (nn.AvgPool2d(2), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(3, 1, 1), nn.MaxPool2d(2))
     outer = dice.channels(0.5 * width, width)
@@ -203,13 +216,16 @@ def _pooled(dice: Dice, width: int, activation: Activation) -> Layers:
 
 
 def _modern_convolutions(dice: Dice) -> Drawn:
-    """Large depthwise kernels or pooling, norms of channels, layers of positions."""
+    """Large depthwise kernels, pooling or attention, norms of channels, layers of positions."""
     size, width, norm = 32 * dice.number(2, 7), dice.channels(16, 64), dice.number(0, 2)
     patch = dice.one(2, 4, 4) if size < 128 else 4
     layers: list[nn.Module] = [nn.Conv2d(3, width, patch, patch)]
     for stage in range(3):
         for _ in range(dice.number(1, 2)):
             layers += _modern_block(dice, width, norm)
+        if size // patch >> stage <= MOST_SIDE and dice.happens(0.5):
+            depth = dice.one(*(number for number in (8, 16, 32) if width % number == 0))
+            layers.append(PictureAttending(width, width // depth))
         if stage < 2:
             outer = dice.channels(1.5 * width, 2 * width)
             layers.append(nn.Conv2d(width, outer, 2, 2))

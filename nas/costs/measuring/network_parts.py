@@ -114,6 +114,22 @@ class Attending(nn.Module):
         return found
 
 
+class PictureAttending(nn.Module):
+    """Attention over the positions of a picture, whose heads lie across their numbers."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.all_three, self.out = nn.Conv2d(width, 3 * width, 1), nn.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width), as it came."""
+        parts = self.all_three(x).flatten(2).unflatten(1, (3, self.heads, -1)).transpose(-1, -2)
+        mixed = F.scaled_dot_product_attention(*parts.unbind(1))
+        found: Tensor = x + self.out(mixed.transpose(-1, -2).flatten(1, 2).unflatten(2, x.shape[2:]))
+        return found
+
+
 class ChannelNorm(nn.LayerNorm):
     """A layer norm over the channels of a picture, which lie innermost from then on."""
 
