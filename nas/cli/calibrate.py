@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas.cli.options import json_option, parse_shape, store_option, target_options
-from nas.cli.output import calibration_json, print_json, print_table
+from nas.cli.output import bounds_text, calibration_json, print_json, print_table
 from nas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -175,9 +175,7 @@ def _report(target: Target, path: Path, as_json: bool) -> None:
         )
         return
     click.echo(f"{target.label}: tier {calibration.tier}, {calibration.source}")
-    click.echo(
-        f"90 % of networks take {calibration.low:.2f} to {calibration.high:.2f} times what is predicted"
-    )
+    click.echo(f"90 % of networks take {bounds_text(calibration)} times what is predicted")
     rows = [(name, f"{figure.value:g}", figure.source) for name, figure in calibration.figures.items()]
     if rows:
         print_table(("figure", ">value", "source"), rows)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from nas.costs.calibration import Calibration
+    from nas.costs.calibration import Bounds, Calibration
     from nas.costs.cost import Cost
     from nas.costs.target import Target
     from nas.store import TrialRecord
@@ -178,7 +178,23 @@ def calibration_json(calibration: Calibration) -> dict[str, Any]:
         "scale": calibration.scale,
         "low": calibration.low,
         "high": calibration.high,
+        "bounds": {kind: asdict(bounds) for kind, bounds in calibration.bounds.items()},
         "reference": None if calibration.reference is None else asdict(calibration.reference),
         "warmth": None if calibration.warmth is None else asdict(calibration.warmth),
         "kernels": {kind: correction.kernels for kind, correction in calibration.corrections.items()},
     }
+
+
+def bounds_text(calibration: Calibration) -> str:
+    """Between which factors latencies lie, beside them those of networks with most time in other kinds.
+
+    >>> from nas.costs.calibration import Bounds, Calibration
+    >>> bounds_text(Calibration("T2", "mine", "me", low=0.8, high=1.25, bounds={"rnn": Bounds(0.5, 2.0)}))
+    '0.80 to 1.25 (0.50 to 2.00 where most is rnn)'
+    """
+    kinds: dict[Bounds, list[str]] = {}
+    for kind, bounds in calibration.bounds.items():
+        kinds.setdefault(bounds, []).append(kind)
+    others = [f"{each.low:.2f} to {each.high:.2f} where most is {'/'.join(kinds[each])}" for each in kinds]
+    text = f"{calibration.low:.2f} to {calibration.high:.2f}"
+    return f"{text} ({', '.join(others)})" if others else text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas.cli.options import json_option, target_options
-from nas.cli.output import calibration_json, print_json, print_table, profile_json, trust_json
+from nas.cli.output import bounds_text, calibration_json, print_json, print_table, profile_json, trust_json
 from nas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ def _print_calibration(calibration: Calibration) -> None:
     click.echo(
         f"Calibrated ({calibration.tier}, for the cost model {calibration.model}): {calibration.source}"
     )
-    interval = f"{calibration.low:.2f} to {calibration.high:.2f} times the prediction, with 90 %"
-    click.echo(f"latency lies in {interval}; kernels take {calibration.scale:.3g} times as long as predicted")
+    click.echo(f"90 % of networks take {bounds_text(calibration)} times what is predicted")
+    click.echo(f"kernels take {calibration.scale:.3g} times as long as by the datasheet")
     if calibration.conditions:
         print_table(("condition", "value"), list(calibration.conditions.items()))
     rows = [

@@ -44,6 +44,7 @@ SIZES = (
     "misaligned",
     "innermost",
     "scattered",
+    "transposed",
 )
 LANES = 16
 """Kernels of convolutions are made for multiples of so many channels."""
@@ -135,13 +136,22 @@ class Warmth:
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """The factors between which latencies lie with 90 % confidence, as multiples of their prediction."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Calibration:
     """What was measured on a device, and what it changes about predictions.
 
     `model` is the cost model whose kernel times `scale` and `corrections` multiply; `figures` replace those
     of the datasheet for every model. Latencies lie between `low` and `high` times their prediction with 90 %
-    confidence. `source` says who measured what, and when; `conditions` under which circumstances;
-    `reference` how fast a processor was; `warmth` how much quicker short networks are.
+    confidence, or for the kinds of operators in `bounds` between those. `source` says who measured what, and
+    when; `conditions` under which circumstances; `reference` how fast a processor was; `warmth` how much
+    quicker short networks are.
     """
 
     tier: str
@@ -155,6 +165,7 @@ class Calibration:
     conditions: Mapping[str, str] = field(default_factory=dict)
     reference: Reading | None = None
     warmth: Warmth | None = None
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
 
     def factors(self, operators: Sequence[Operator]) -> NDArray[np.float64]:
         """What the kernel time of each operator is multiplied by, of shape (n,)."""
@@ -170,6 +181,12 @@ class Calibration:
         """What each operator takes on top of its kernel, in milliseconds, of shape (n,)."""
         found = (self.corrections.get(self.key_of(operator)) for operator in operators)
         return np.array([0.0 if one is None else one.added_ms for one in found], dtype=np.float64)
+
+    def bounds_of(self, kinds: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Both bounds for operators of these kinds, each of shape (n,)."""
+        others = Bounds(self.low, self.high)
+        found = [self.bounds.get(kind, others) for kind in kinds]
+        return np.array([each.low for each in found]), np.array([each.high for each in found])
 
     def key_of(self, operator: Operator) -> str:
         """Which of the corrections an operator has: that of its name, or else that of its kind."""
@@ -191,7 +208,8 @@ def sizes_of(operators: Sequence[Operator]) -> Mapping[str, NDArray[np.float64]]
     """SIZES → that size of each operator, at least 1.
 
     Convolutions are seen as matrix products: rows are positions, columns and inner those of one group. Their
-    `misaligned` is 2 where one of the numbers of channels is no multiple of LANES, 4 where both are not.
+    `misaligned` is 2 where one of the numbers of channels is no multiple of LANES, 4 where both are not;
+    `transposed` is 2 for those that make pictures larger.
     """
     rows = np.array([_sizes(operator) for operator in operators], dtype=np.float64).reshape(-1, len(SIZES))
     return dict(zip(SIZES, np.maximum(rows, 1.0).T, strict=True))
@@ -210,7 +228,8 @@ def _sizes(operator: Operator) -> tuple[float, ...]:
     misaligned = 2.0 ** sum(dims.get(name, 0) % LANES > 0 for name in ("in_channels", "out_channels"))
     work = (operator.flops, operator.bytes_moved, operator.weight_bytes)
     order = (2.0 if operator.order == "innermost" else 1.0, _SCATTERED.get(operator.order, 1.0))
-    return (*work, rows, columns, inner, groups, taps, stride, misaligned, *order)
+    transposed = 2.0 if dims.get("transposed") else 1.0
+    return (*work, rows, columns, inner, groups, taps, stride, misaligned, *order, transposed)
 
 
 _DIMENSIONS = (

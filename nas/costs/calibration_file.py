@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from nas.costs.calibration import SIZES, Calibration, Correction, Point, Size, Warmth, kind_of
+from nas.costs.calibration import SIZES, Bounds, Calibration, Correction, Point, Size, Warmth, kind_of
 from nas.costs.operators import KINDS
 from nas.costs.reading import Reading
 from nas.costs.target import Figure
@@ -97,6 +97,17 @@ class WarmthEntry(Strict):
     power: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
+Low = Annotated[float, Field(gt=0, le=1)]
+High = Annotated[float, Field(ge=1, lt=1e6)]
+
+
+class BoundsEntry(Strict):
+    """Between which factors latencies lie."""
+
+    low: Low
+    high: High
+
+
 class CalibrationEntry(Strict):
     """A whole calibration."""
 
@@ -104,8 +115,9 @@ class CalibrationEntry(Strict):
     model: Text
     source: Text
     scale: Factor = 1.0
-    low: Annotated[float, Field(gt=0, le=1)]
-    high: Annotated[float, Field(ge=1, lt=1e6)]
+    low: Low
+    high: High
+    bounds: dict[str, BoundsEntry] = {}
     corrections: dict[str, CorrectionEntry] = {}
     figures: dict[str, FigureEntry] = {}
     conditions: dict[str, str] = {}
@@ -115,7 +127,7 @@ class CalibrationEntry(Strict):
 
     @model_validator(mode="after")
     def _possible(self) -> CalibrationEntry:
-        _known(map(kind_of, self.corrections), KINDS, "kind of operators")
+        _known(map(kind_of, (*self.corrections, *self.bounds)), KINDS, "kind of operators")
         return self
 
     @property
@@ -127,6 +139,7 @@ class CalibrationEntry(Strict):
             scale=self.scale,
             low=self.low,
             high=self.high,
+            bounds={kind: Bounds(entry.low, entry.high) for kind, entry in self.bounds.items()},
             corrections={kind: entry.correction for kind, entry in self.corrections.items()},
             figures={name: entry.figure for name, entry in self.figures.items()},
             conditions=dict(self.conditions),

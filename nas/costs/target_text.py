@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from nas.costs.calibration import Calibration, Correction, Size, Warmth
+from nas.costs.calibration import Bounds, Calibration, Correction, Size, Warmth
 from nas.costs.reading import Reading
 from nas.costs.target import Figure
 
@@ -54,6 +54,7 @@ def _calibration(calibration: Calibration) -> Iterator[str]:
     for name in ("reference", "warmth"):
         if (numbers := getattr(calibration, name)) is not None:
             yield f"{name} = {_numbers(numbers)}"
+    yield from (f"bounds.{kind} = {_numbers(bounds)}" for kind, bounds in calibration.bounds.items())
     if calibration.conditions:
         yield "\n[calibration.conditions]"
         yield from (f"{name} = {quoted(value)}" for name, value in calibration.conditions.items())
@@ -79,7 +80,7 @@ def _correction(correction: Correction) -> Iterator[str]:
         yield "]"
 
 
-def _numbers(entry: Size | Reading | Warmth) -> str:
+def _numbers(entry: Size | Reading | Warmth | Bounds) -> str:
     """What holds nothing but numbers, in one line."""
     fields = (f"{field.name} = {number(getattr(entry, field.name))}" for field in dataclasses.fields(entry))
     return f"{{ {', '.join(fields)} }}"

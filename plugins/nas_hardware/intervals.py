@@ -99,7 +99,7 @@ def _factors(
     """The factors of each operator that a rule describes."""
     count = len(operators)
     if calibration is not None:
-        return np.full(count, calibration.low), np.full(count, calibration.high)
+        return calibration.bounds_of([operator.kind for operator in operators])
     low, high = _device_factors(target)
     lows, highs = np.full(count, low), np.full(count, high)
     other = np.array([operator.kind not in MEASURED_KINDS for operator in operators])

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.costs.calibration import Calibration
+from nas.costs.calibration import Bounds, Calibration
 from nas.costs.cost import Cost
 from nas.costs.operators import Operator, Trace
 from nas.costs.speed import MATRIX_KINDS
@@ -60,7 +60,7 @@ def predict(trace: Trace, target: Target) -> Cost:
     added = calibration.added_ms(trace.operators) if calibration else np.zeros(len(steps))
     rows = zip(steps, factors.tolist(), added.tolist(), strict=True)
     times = [_time(step, speed, factor, added_ms) for step, factor, added_ms in rows]
-    bounds = _interval(speed.start_ms + sum(time.latency for time in times), steps, times, calibration)
+    bounds = _interval(speed.start_ms, steps, times, calibration)
     return assembled(
         trace,
         target,
@@ -102,17 +102,19 @@ def _shares(operator: Operator, speed: _Speed) -> tuple[float, float]:
 
 
 def _interval(
-    latency: float, steps: list[Step], times: list[Time], calibration: Calibration | None
+    start_ms: float, steps: list[Step], times: list[Time], calibration: Calibration | None
 ) -> tuple[float, float]:
     """The bounds of the latency; errors of operators are taken to go together, so bounds add up too."""
-    unknown = sum(time.latency for step, time in zip(steps, times, strict=True) if not step.operator.known)
-    known = latency - unknown
-    low_factor, high_factor = assumptions.LOW_FACTOR, assumptions.HIGH_FACTOR
+    latencies = np.array([time.latency for time in times])
+    whole = Bounds(assumptions.LOW_FACTOR, assumptions.HIGH_FACTOR)
+    lows, highs = np.full(len(steps), whole.low), np.full(len(steps), whole.high)
     if calibration is not None:
-        low_factor, high_factor = calibration.low, calibration.high
-    low = known * low_factor + unknown * assumptions.UNKNOWN_LOW_FACTOR
-    high = known * high_factor + unknown * assumptions.UNKNOWN_HIGH_FACTOR
-    return low, high
+        whole = Bounds(calibration.low, calibration.high)
+        lows, highs = calibration.bounds_of([step.operator.kind for step in steps])
+    unknown = np.array([not step.operator.known for step in steps], dtype=bool)
+    lows[unknown] = assumptions.UNKNOWN_LOW_FACTOR
+    highs[unknown] = assumptions.UNKNOWN_HIGH_FACTOR
+    return float(start_ms * whole.low + lows @ latencies), float(start_ms * whole.high + highs @ latencies)
 
 
 def _speed(target: Target) -> _Speed:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nas.costs import Device, Figure, Target, read_target, resolve_target
-from nas.costs.calibration import SIZES, Calibration, Correction, Point, Size, Warmth, sizes_of
+from nas.costs.calibration import SIZES, Bounds, Calibration, Correction, Point, Size, Warmth, sizes_of
 from nas.costs.operators import Operator
 from nas.costs.reading import Reading
 from nas.costs.target_text import target_text
@@ -102,10 +102,13 @@ def test_sizes_see_a_convolution_as_a_matrix_product():
         "misaligned": 2,
         "innermost": 1,
         "scattered": 1,
+        "transposed": 1,
     }
     assert {name: found[name].item() for name in expected} == expected
     assert found["bytes"].item() == 800
     assert set(found) == set(SIZES)
+    larger = sizes_of([operator("conv", **dims, stride_0=2, stride_1=2, out_0=7, out_1=6, transposed=1)])
+    assert larger["transposed"].item() == 2
 
 
 @pytest.mark.parametrize(
@@ -138,6 +141,7 @@ def full() -> Calibration:
         conditions={"host": 'a "b" \\ c', "threads": "1"},
         reference=Reading(0.0225, 0.075),
         warmth=Warmth(3.5, 0.0625),
+        bounds={"gemm": Bounds(0.5, 2.5)},
     )
 
 
@@ -156,6 +160,12 @@ def test_a_file_with_another_reference_is_read_without_it(tmp_path):
     assert read_target(path) == target(replace(full(), reference=None))
 
 
+def test_operators_have_the_bounds_of_their_kind():
+    lows, highs = full().bounds_of(["gemm", "conv", "gemm"])
+    assert lows.tolist() == [0.5, full().low, 0.5]
+    assert highs.tolist() == [2.5, full().high, 2.5]
+
+
 def test_short_networks_are_quicker():
     factors = Warmth(below_ms=2.0, power=0.25).factors(np.array([0.0, 0.125, 2.0, 50.0]))
     assert factors == pytest.approx([0.0, 0.5, 1.0, 1.0])
@@ -165,6 +175,8 @@ WRONG = {
     "an unknown kind": ("corrections.rnn", "corrections.run", ["run", "rnn"]),
     "an operator of an unknown kind": ('"norm/mine.norm"', '"norms/mine.norm"', ["norms", "norm"]),
     "a reference that takes no time": ("product_ms = 0.0225", "product_ms = 0.0", ["product_ms"]),
+    "bounds of an unknown kind": ("bounds.gemm", "bounds.gem", ["gem", "gemm"]),
+    "bounds without the prediction": ("low = 0.5, high = 2.5", "low = 1.5, high = 2.5", ["bounds.gemm.low"]),
     "half a reference": ("product_ms = 0.0225, ", "", ["reference.product_ms"]),
     "short networks that are slower": ("power = 0.0625", "power = -0.5", ["warmth.power"]),
     "an unknown size": ("sizes.flops", "sizes.flop", ["flop", "flops"]),

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from nas.costs.measuring.designed_networks import FAMILIES, MOST_WEIGHTS, Dice, designed_networks
+from nas.costs.measuring.designed_networks import FAMILIES, MOST_WEIGHTS, designed_networks
+from nas.costs.measuring.dice import Dice
 from nas.costs.measuring.network_parts import Attending, Beside, Inverted, PictureAttending, shuffled
 from nas.costs.trace import trace
 

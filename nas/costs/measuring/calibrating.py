@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from nas.costs.calibration import Calibration
+from nas.costs.measuring.bounds import bounds_of_sorts
 from nas.costs.measuring.chains import chains
 from nas.costs.measuring.clocks import clock_for
 from nas.costs.measuring.conditions import busy_with, conditions, exclusive, pinned
@@ -24,12 +25,13 @@ from nas.costs.measuring.micro import MeasuredKernel, measure_all, measure_chain
 from nas.costs.measuring.probe import probe
 from nas.costs.measuring.reference import Usual, usual_for
 from nas.costs.measuring.samples import distinct, sample_of, samples_of
-from nas.costs.measuring.scales import interval, scaled_to
+from nas.costs.measuring.scales import scaled_to
 from nas.costs.measuring.warmth import fit_warmth
 from nas.costs.reading import Reading
 from nas.costs.target import Figure, Target
 
 if TYPE_CHECKING:
+    from nas.costs.cost import Cost
     from nas.costs.model import CostModel
     from nas.costs.operators import Trace
 
@@ -153,20 +155,34 @@ def fitted_to_operators(target: Target, model: CostModel, networks: Sequence[Mea
     """
     samples = [samples_of(network.trace, network.operators_ms, target, model) for network in networks]
     fitted = _corrected(target, distinct(one for each in samples for one in each))
-    predicted = np.empty(len(networks))
-    for fold in range(min(FOLDS, len(networks))):
-        others = [one for number, each in enumerate(samples) if number % FOLDS != fold for one in each]
-        left_out = _corrected(target, distinct(others))
-        costs = [model.price(network.trace, left_out) for network in networks[fold::FOLDS]]
-        predicted[fold::FOLDS] = [cost.latency_ms for cost in costs]
+    costs = _left_out(networks, samples, target, model)
+    predicted = np.array([cost.latency_ms for cost in costs])
     warmth = fit_warmth(predicted, [sum(network.operators_ms) for network in networks])
     if warmth is not None:
         predicted *= warmth.factors(predicted)
     rows = zip(networks, predicted.tolist(), strict=True)
-    errors = [abs(math.log(latency / told)) for network, told in rows for latency in network.rounds_ms]
-    low, high = interval(np.array(errors))
+    errors = [[math.log(latency / told) for latency in network.rounds_ms] for network, told in rows]
+    (low, high), bounds = bounds_of_sorts(costs, errors)
     assert fitted.calibration is not None
-    return replace(fitted, calibration=replace(fitted.calibration, low=low, high=high, warmth=warmth))
+    found = replace(fitted.calibration, low=low, high=high, bounds=bounds, warmth=warmth)
+    return replace(fitted, calibration=found)
+
+
+def _left_out(
+    networks: Sequence[MeasuredNetwork],
+    samples: Sequence[Sequence[Sample]],
+    target: Target,
+    model: CostModel,
+) -> list[Cost]:
+    """What is predicted of each network from the samples of others alone."""
+    fitted = [
+        _corrected(
+            target,
+            distinct(one for number, each in enumerate(samples) if number % FOLDS != fold for one in each),
+        )
+        for fold in range(min(FOLDS, len(networks)))
+    ]
+    return [model.price(network.trace, fitted[number % FOLDS]) for number, network in enumerate(networks)]
 
 
 def fitted_to_kernels(

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import cycle, islice
+from itertools import cycle, islice, pairwise
 from typing import TypeAlias
 
-import numpy as np
 import torch
 from torch import nn
 
+from nas.costs.measuring.dice import Dice
 from nas.costs.measuring.kernels import MicroKernel
 from nas.costs.measuring.network_parts import (
     Activation,
@@ -33,57 +33,14 @@ from nas.costs.measuring.network_parts import (
     shuffled,
 )
 
-ACTIVATIONS: tuple[Activation, ...] = (nn.ReLU, nn.Hardswish, nn.SiLU, nn.GELU, nn.ReLU6)
 GATES: tuple[Activation, ...] = (nn.Sigmoid, nn.Hardsigmoid)
 CURVES: tuple[Activation, ...] = (nn.Sigmoid, nn.Hardsigmoid, nn.Tanh)
-USUAL_SHARE = 0.6
-"""Such a share of widths is usual: a power of two, three or five times as much."""
 MOST_WEIGHTS = 16_000_000
 """A perceptron has at most so many weights."""
 
 
 MOST_SIDE = 16
 """Positions attend to each other in pictures of at most so many rows."""
-
-
-class Dice:
-    """The random choices of one network."""
-
-    def __init__(self, number: int) -> None:
-        self._rng = np.random.default_rng(number)
-
-    def size(self, low: float, high: float) -> int:
-        """A size between two, on a logarithmic scale."""
-        return round(float(np.exp(self._rng.uniform(np.log(low), np.log(high)))))
-
-    def channels(self, low: float, high: float) -> int:
-        """A size as a multiple of 8, often the nearest usual one."""
-        size = self.size(low, high)
-        if self.happens(USUAL_SHARE):
-            return min(_usual_widths(2 * size), key=lambda width: abs(width - size))
-        return max(8, 8 * round(size / 8))
-
-    def number(self, low: int, high: int) -> int:
-        """A whole number from one up to another."""
-        return int(self._rng.integers(low, high + 1))
-
-    def happens(self, probability: float) -> bool:
-        """Whether something happens."""
-        return bool(self._rng.random() < probability)
-
-    def one(self, *options: int) -> int:
-        """One of several numbers."""
-        return int(self._rng.choice(options))
-
-    def activation(self, options: tuple[Activation, ...] = ACTIVATIONS) -> Activation:
-        """One of several activations."""
-        return options[self.number(0, len(options) - 1)]
-
-
-def _usual_widths(most: int) -> list[int]:
-    """Multiples of 8 that published networks have: units of 1, 3 or 5 times a power of two."""
-    powers = [8 << shift for shift in range(max(1, most.bit_length() - 3))]
-    return [odd * power for power in powers for odd in (1, 3, 5)]
 
 
 Drawn: TypeAlias = tuple[nn.Module, tuple[int, ...]]
@@ -290,10 +247,24 @@ def _recurrent(dice: Dice) -> Drawn:
 
 
 def _encoder_and_decoder(dice: Dice) -> Drawn:
+    """Pictures made smaller and larger again, at several scales beside each other or at one."""
     width, size = dice.channels(8, 32), dice.one(32, 48, 64, 80, 96)
-    mode = ("nearest", "bilinear")[dice.number(0, 1)]
-    network = UNet(width, mode, dice.activation(), dice.happens(0.5))
+    if dice.happens(0.6):
+        mode = ("nearest", "bilinear")[dice.number(0, 1)]
+        network: nn.Module = UNet(width, mode, dice.activation(), dice.happens(0.5))
+    else:
+        network = _smaller_and_larger(dice, (3, width, 2 * width))
     return nn.Sequential(network, dice.activation(CURVES)()), (3, size, size)
+
+
+def _smaller_and_larger(dice: Dice, widths: tuple[int, ...]) -> nn.Module:
+    kernel = dice.one(2, 4)
+    layers: list[nn.Module] = []
+    for inner, outer in pairwise(widths):
+        layers += [nn.Conv2d(inner, outer, 3, 2, 1), dice.activation()()]
+    for inner, outer in pairwise(reversed(widths)):
+        layers += [nn.ConvTranspose2d(inner, outer, kernel, 2, kernel // 2 - 1), dice.activation()()]
+    return nn.Sequential(*layers[:-1])
 
 
 def _excited(dice: Dice) -> Drawn:
@@ -323,6 +294,7 @@ FAMILIES: tuple[Family, ...] = (
     _residuals,
     _modern_convolutions,
     _inverted_residuals,
+    _recurrent,
     _perceptron,
     _excited,
 )

@@ -59,7 +59,8 @@ def scaled_to(target: Target, model: CostModel, networks: Sequence[MeasuredKerne
     shares = np.array([_shares(cost, groups) for cost in costs])
     low, high = interval(left_out(shares, logs))
     factors = np.exp(group_logs(shares, logs))
-    return replace(target, calibration=replace(multiplied(calibration, factors, groups), low=low, high=high))
+    scaled = replace(multiplied(calibration, factors, groups), low=low, high=high, bounds={})
+    return replace(target, calibration=scaled)
 
 
 def _groups(costs: Sequence[Cost]) -> Sequence[frozenset[str]]:
