@@ -15,7 +15,7 @@ from typing import TypeAlias
 import torch
 from torch import nn
 
-from nas.costs.measuring.dice import Dice
+from nas.costs.measuring.dice import GATES, Dice, Drawn
 from nas.costs.measuring.kernels import MicroKernel
 from nas.costs.measuring.network_parts import (
     Activation,
@@ -32,19 +32,12 @@ from nas.costs.measuring.network_parts import (
     mean_token,
     shuffled,
 )
+from nas.costs.measuring.searched_networks import MOST_SIDE, searched
 
-GATES: tuple[Activation, ...] = (nn.Sigmoid, nn.Hardsigmoid)
 CURVES: tuple[Activation, ...] = (nn.Sigmoid, nn.Hardsigmoid, nn.Tanh)
 MOST_WEIGHTS = 16_000_000
 """A perceptron has at most so many weights."""
 
-
-MOST_SIDE = 16
-"""Positions attend to each other in pictures of at most so many rows."""
-
-
-Drawn: TypeAlias = tuple[nn.Module, tuple[int, ...]]
-"""A network, and the shape of its input without the batch."""
 Family: TypeAlias = Callable[[Dice], Drawn]
 
 
@@ -66,17 +59,14 @@ def _module(family: Family, number: int) -> nn.Module:
 
 
 def _inverted_residuals(dice: Dice) -> Drawn:
-    """Blocks that are alike in a stage, as in published networks, or each of its own kind, as in searched
-    ones."""
+    """Blocks that are alike in a stage, as in published networks."""
     size, width, activation = dice.one(96, 128, 160, 192, 224, 224), dice.channels(8, 32), dice.activation()
-    is_searched = dice.happens(0.5)
     layers: list[nn.Module] = [nn.Conv2d(3, width, 3, 2, 1), activation()]
     for stage in range(5):
+        kernel, times, excite = dice.one(3, 3, 5, 5, 7), dice.one(2, 3, 4, 6), dice.happens(0.4)
         outer, stride = dice.channels(width, 1.7 * width), 2 if stage or dice.happens(0.5) else 1
         gate = dice.activation(GATES)
         for block in range(dice.number(1, 3)):
-            if is_searched or not block:
-                kernel, times, excite = dice.one(3, 3, 5, 5, 7), dice.one(2, 3, 4, 6), dice.happens(0.4)
             sizes = {"outer": outer, "times": times, "stride": 1 if block else stride}
             layers.append(Inverted(width, kernel, excite, activation, gate=gate, **sizes))
             width = outer
@@ -283,18 +273,19 @@ FAMILIES: tuple[Family, ...] = (
     _inverted_residuals,
     _residuals,
     _transformer,
-    _light_convolutions,
+    searched,
     _perceptron,
     _modern_convolutions,
-    _inverted_residuals,
+    _light_convolutions,
     _encoder_and_decoder,
     _mixer,
-    _light_convolutions,
-    _recurrent,
-    _residuals,
-    _modern_convolutions,
     _inverted_residuals,
     _recurrent,
+    _residuals,
+    searched,
+    _modern_convolutions,
+    _recurrent,
+    _light_convolutions,
     _perceptron,
     _excited,
 )

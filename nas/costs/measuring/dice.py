@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 from torch import nn
 
 from nas.costs.measuring.network_parts import Activation
 
+Drawn: TypeAlias = tuple[nn.Module, tuple[int, ...]]
+"""A network, and the shape of its input without the batch."""
 ACTIVATIONS: tuple[Activation, ...] = (nn.ReLU, nn.Hardswish, nn.SiLU, nn.GELU, nn.ReLU6)
+GATES: tuple[Activation, ...] = (nn.Sigmoid, nn.Hardsigmoid)
 USUAL_SHARE = 0.6
 """Such a share of widths is usual: a power of two, three or five times as much."""
 
