@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,7 +59,6 @@ def assembled(
     latency = start_ms + sum(time.latency for time in times)
     amounts = (latency, *bounds, _energy_mj(start_ms, steps, times, target))
     warm = float(_warm(np.array([latency]), calibration)[0])
-    times = [replace(time, latency=warm * time.latency) for time in times]
     return Cost(
         target=target.label,
         kind="predicted",
@@ -74,7 +73,7 @@ def assembled(
         macs=trace.macs,
         bytes_moved=trace.bytes_moved,
         activation_bytes=trace.activation_bytes,
-        operators=tuple(_operator_cost(step, time) for step, time in zip(steps, times, strict=True)),
+        operators=tuple(_operator_cost(step, time, warm) for step, time in zip(steps, times, strict=True)),
         unknown_operators=trace.unknown_operators,
         amounts=amounts,
     )
@@ -102,7 +101,7 @@ def _energy_mj(start_ms: float, steps: Sequence[Step], times: Sequence[Time], ta
     return energy_mj(start_ms, 0.0, coefficients) + sum(parts)
 
 
-def _operator_cost(step: Step, time: Time) -> OperatorCost:
+def _operator_cost(step: Step, time: Time, warm: float) -> OperatorCost:
     operator = step.operator
     return OperatorCost(
         name=operator.name,
@@ -111,7 +110,7 @@ def _operator_cost(step: Step, time: Time) -> OperatorCost:
         macs=operator.macs,
         flops=operator.flops,
         bytes_moved=step.bytes_moved,
-        latency_ms=time.latency,
+        latency_ms=warm * time.latency,
         bound=time.bound,
         known=operator.known,
     )

@@ -95,25 +95,17 @@ def calibrate(
         figures = probe(device, target.precision)
         left = seconds - (time.monotonic() - begin)
         measured = measured_by(target, model, device, left, on_operator)
-        blank = Calibration(
-            "T2",
-            model.name,
-            source(measured.rests_on),
-            figures={**figures, **measured.figures},
-            reference=measured.reference,
-        )
+        figures = {**figures, **measured.figures}
+        blank = Calibration("T2", model.name, "", figures=figures, reference=measured.reference)
         fitted = measured.fitted(replace(target, calibration=blank))
         found = _measured_networks(networks or (), fitted, model, device, seconds, on_progress)
         under = conditions(device, clock_for(device).name)
     busy = busy_with(device) or _drifted(measured.drift)
     scaled = scaled_to(fitted, model, found)
     assert scaled.calibration is not None
-    told = replace(
-        scaled.calibration,
-        tier="T3" if found else "T2",
-        source=source(measured.rests_on, len(found)),
-        conditions={**under, **({"busy": busy} if busy else {})},
-    )
+    rests_on = source(measured.rests_on, len(found))
+    told = replace(scaled.calibration, tier="T3" if found else "T2", source=rests_on)
+    told = replace(told, conditions={**under, **({"busy": busy} if busy else {})})
     return Calibrated(replace(scaled, calibration=told), busy)
 
 
