@@ -210,7 +210,7 @@ def test_a_calibration_says_who_measured_what(cli: Cli, network: str, tmp_path: 
     text = text_of(cli, "targets", "./mine.toml")
     assert "me, edge-gpu; T2" in text
     assert "Calibrated (T2, for the cost model roofline): me, 2026-01-02" in text
-    assert "0.80 to 1.25 times the prediction" in text
+    assert "0.80 to 1.25 times what is predicted" in text
     content = json_of(cli, "targets", "./mine.toml")
     docs = section("targets")
     assert (content["tier"], content["calibration"]["scale"]) == ("T2", 1.5)
