@@ -104,7 +104,7 @@ def _residual(dice: Dice, width: int, style: int, activation: Activation) -> nn.
     if style == 1:
         return Beside(nn.Conv2d(width, width, 3, 1, 1), activation(), nn.Conv2d(width, width, 3, 1, 1))
     inner = max(8, width // 16 * 8) if style == 2 else width
-    groups = 1 if style == 2 else dice.one(*(number for number in (2, 4, 8) if width % number == 0))
+    groups = 1 if style == 2 else dice.one(2, 4, 8, width // 8)
     middle = nn.Conv2d(inner, inner, 3, 1, 1, groups=groups)
     first, last = nn.Conv2d(width, inner, 1), nn.Conv2d(inner, width, 1)
     return Beside(first, activation(), middle, activation(), last)
@@ -218,22 +218,39 @@ def _mixer(dice: Dice) -> Drawn:
 def _perceptron(dice: Dice) -> Drawn:
     narrow, activation, left = dice.one(32, 64, 128, 256, 512), dice.activation(), MOST_WEIGHTS
     activation = dice.activation(CURVES) if dice.happens(0.2) else activation
-    width = dice.channels(narrow, 8 * narrow)
+    width, has_norms = dice.channels(narrow, 8 * narrow), dice.happens(0.25)
     first, layers = width, list[nn.Module]()
     for _ in range(dice.number(2, 9)):
         outer = dice.channels(narrow, 8 * narrow)
         left -= width * outer
         if left < 0 and layers:
             break
-        layers += [nn.Linear(width, outer), activation()]
+        between = [nn.BatchNorm1d(outer)] if has_norms else []
+        layers += [nn.Linear(width, outer), *between, activation()]
         width = outer
     return nn.Sequential(*layers), (first,)
 
 
 def _recurrent(dice: Dice) -> Drawn:
     inner, hidden, length = dice.channels(24, 256), dice.channels(40, 320), dice.size(8, 80)
-    layer = (nn.LSTM, nn.GRU)[dice.number(0, 1)](inner, hidden, dice.number(1, 2), batch_first=True)
-    return nn.Sequential(layer, Apply(last_step), nn.Linear(hidden, 56)), (length, inner)
+    kind, number, both = (nn.LSTM, nn.GRU)[dice.number(0, 1)], dice.number(1, 2), dice.happens(0.3)
+    layer = kind(inner, hidden, number, batch_first=True, bidirectional=both)
+    return nn.Sequential(layer, Apply(last_step), nn.Linear((1 + both) * hidden, 56)), (length, inner)
+
+
+def _sequences(dice: Dice) -> Drawn:
+    """Convolutions of one dimension, of which each looks farther, or which shorten the sequence."""
+    width, length, activation = dice.channels(8, 64), dice.size(64, 2000), dice.activation()
+    first, grows = width, dice.happens(0.5)
+    layers: list[nn.Module] = []
+    for number in range(dice.number(2, 4)):
+        kernel, outer = dice.one(3, 3, 5, 7), dice.channels(16, 160)
+        dilation = 2**number if grows else 1
+        stride, padding = 1 if grows else dice.one(1, 2), dilation * (kernel // 2)
+        layers += [nn.Conv1d(width, outer, kernel, stride, padding, dilation), activation()]
+        layers += [nn.MaxPool1d(2)] if not grows and dice.happens(0.4) else []
+        width = outer
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1)), (first, length)
 
 
 def _encoder_and_decoder(dice: Dice) -> Drawn:
@@ -286,6 +303,7 @@ FAMILIES: tuple[Family, ...] = (
     _modern_convolutions,
     _recurrent,
     _light_convolutions,
+    _sequences,
     _perceptron,
     _excited,
 )
