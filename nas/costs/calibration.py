@@ -209,7 +209,8 @@ def sizes_of(operators: Sequence[Operator]) -> Mapping[str, NDArray[np.float64]]
 
     Convolutions are seen as matrix products: rows are positions, columns and inner those of one group. Their
     `misaligned` is 2 where one of the numbers of channels is no multiple of LANES, 4 where both are not;
-    `transposed` is 2 for those that make pictures larger.
+    `transposed` is 2 for those that make pictures larger. The groups of recurrent layers are their matrices:
+    each layer and direction takes its own steps.
     """
     rows = np.array([_sizes(operator) for operator in operators], dtype=np.float64).reshape(-1, len(SIZES))
     return dict(zip(SIZES, np.maximum(rows, 1.0).T, strict=True))
@@ -236,7 +237,7 @@ _DIMENSIONS = (
     ("rows", "queries", "steps"),
     ("columns", "keys", "hidden", "normalized"),
     ("inner", "depth", "inputs"),
-    ("groups", "heads", "batch"),
+    ("groups", "heads", "matrices", "batch"),
 )
 
 

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from torch import nn
 
 from nas.costs import Device, Figure, Target, read_target, resolve_target
 from nas.costs.calibration import SIZES, Bounds, Calibration, Correction, Point, Size, Warmth, sizes_of
 from nas.costs.operators import Operator
 from nas.costs.reading import Reading
 from nas.costs.target_text import target_text
+from nas.costs.trace import trace
 from nas.errors import TargetError, UnknownNameError, UsageError
 
 
@@ -158,6 +160,15 @@ def test_a_file_with_another_reference_is_read_without_it(tmp_path):
     path = tmp_path / "board.toml"
     path.write_text(text.replace(line, "reference_ms = 0.0225"), encoding="utf-8")
     assert read_target(path) == target(replace(full(), reference=None))
+
+
+def test_sizes_see_the_layers_and_directions_of_a_recurrent_operator():
+    one, both = (
+        sizes_of(trace(nn.GRU(8, 16, batch_first=True, bidirectional=both), (5, 8)).operators)
+        for both in (False, True)
+    )
+    assert one["groups"].max() == 2 and both["groups"].max() == 4
+    assert one["rows"].max() == both["rows"].max() == 5
 
 
 def test_operators_have_the_bounds_of_their_kind():
