@@ -1,9 +1,10 @@
 """How near predictions for this machine come after ``nas calibrate``: ``python benchmarks/calibration.py``.
 
-Calibrates the processor (or takes ``--target FILE``), then measures networks of the space `mobile` and twenty
-modules that the calibration never saw, in five rounds of which the middle one counts, and prints what was
-predicted for each beside what it took, told at the speed that the machine had while it was calibrated; in sum
-also at the speed of the moment; and the same of micro-kernels, of which the calibration measured none.
+Calibrates the processor (or takes ``--target FILE``), then measures networks of the space `mobile` and
+modules that the calibration never saw, twenty small ones or with ``--modules common`` others, in five rounds of
+which the middle one counts. It prints what was predicted for each beside what it took, told at the speed that
+the machine had while it was calibrated; in sum also at the speed of the moment; and the same of micro-kernels,
+of which the calibration measured none.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from calibration_common import COMMON
 from calibration_networks import MODULES
 
 from nas.costs import Target, read_target
@@ -33,6 +35,7 @@ from nas.studies.measure import Comparison, measure_architecture, measure_module
 
 WITHIN = 0.15
 SEED = 7
+SETS = {"small": MODULES, "common": COMMON}
 ROUNDS = 5
 UNSEEN, UNSEEN_SECONDS = 150, 45.0
 
@@ -76,6 +79,8 @@ def _options() -> argparse.Namespace:
         "--each", type=float, default=0.4, help="How long to measure each network in each round."
     )
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--modules", choices=list(SETS), default="small", help="Which modules to measure.")
+    parser.add_argument("--seed", type=int, default=SEED, help="Which networks of `mobile`.")
     parser.add_argument("--mobile", type=int, default=20, help="How many networks of `mobile`.")
     parser.add_argument("--cost-model", default=DEFAULT_MODEL)
     return parser.parse_args()
@@ -83,14 +88,14 @@ def _options() -> argparse.Namespace:
 
 def _compared(target: Target, options: argparse.Namespace) -> Iterator[Comparison]:
     registry = default_registry()
-    space, rng = load_space("mobile", registry), np.random.default_rng(SEED)
-    torch.manual_seed(SEED)
+    space, rng = load_space("mobile", registry), np.random.default_rng(options.seed)
+    torch.manual_seed(options.seed)
     for number in range(options.mobile):
         architecture = space.sample(rng)
         yield measure_architecture(
             f"mobile {number}", architecture, target, registry, options.cost_model, options.each
         )
-    for name, (make, shape) in MODULES.items():
+    for name, (make, shape) in SETS[options.modules].items():
         yield measure_module(name, make(), shape, target, registry, options.cost_model, options.each)
 
 

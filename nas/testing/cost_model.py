@@ -157,6 +157,7 @@ class CostModelConformance:
                 assert all(cost.amounts for cost in costs), "`amounts` of the Cost are empty"
                 widths = {len(cost.amounts) for cost in costs}
                 assert len(widths) == 1, f"the Costs have {sorted(widths)} amounts: it must be one number"
+                assert not any(costs[-1].amounts), "a network without operators has amounts other than 0"
                 check_finish(model, target, costs)
 
     def test_more_work_is_never_cheaper(self, model: CostModel, priced_targets: list[Target]) -> None:
@@ -221,16 +222,17 @@ def check_numbers(cost: Cost) -> None:
 
 
 def check_sums(model: CostModel, whole: Cost, parts: Sequence[Cost], constant: Cost) -> None:
-    """Fails where what must add up over parts does not: amounts or figures, less a constant."""
-    names: Sequence[str] = FINISHED
-    found = [[getattr(cost, name) for name in FINISHED] for cost in (whole, constant, *parts)]
+    """Fails where what must add up over parts does not: amounts, or figures less a constant."""
     if model.finish is not None:
-        names = [f"amounts[{place}]" for place in range(len(constant.amounts))]
-        found = [list(cost.amounts) for cost in (whole, constant, *parts)]
-        assert len(set(map(len, found))) == 1, "`amounts` are not as many as those of its parts"
-    for name, total, base, *each in zip(names, *found, strict=True):
-        expected = base + sum(part - base for part in each)
-        check_equal(total, expected, f"{name} and the sum of its parts")
+        totals = [sum(amounts) for amounts in zip(*(part.amounts for part in parts), strict=True)]
+        assert len(whole.amounts) == len(totals), "`amounts` are not as many as those of its parts"
+        for place, (found, total) in enumerate(zip(whole.amounts, totals, strict=True)):
+            check_equal(found, total, f"amounts[{place}] and the sum of its parts")
+        return
+    for name in FINISHED:
+        base = getattr(constant, name)
+        total = base + sum(getattr(part, name) - base for part in parts)
+        check_equal(getattr(whole, name), total, f"{name} and the sum of its parts")
 
 
 def check_finish(model: CostModel, target: Target, costs: Sequence[Cost]) -> None:

@@ -29,6 +29,15 @@ class Time:
     bound: str
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a network takes before its first operator, in milliseconds, and the bounds of that."""
+
+    latency: float
+    low: float
+    high: float
+
+
 def kernel_time(latency: float, busy: float, computes: bool) -> Time:
     """The time of a kernel that works for `busy` of it; launch bounds what takes more than twice that."""
     return Time(latency, "launch" if latency > 2 * busy else "compute" if computes else "memory")
@@ -47,28 +56,29 @@ def assembled(
     steps: Sequence[Step],
     times: Sequence[Time],
     *,
-    start_ms: float,
+    start: Start,
     bounds: tuple[float, float],
     calibration: Calibration | None,
 ) -> Cost:
-    """The cost of a trace whose operators take these times after a start; `bounds` are those of the whole.
+    """The cost of a trace whose operators take these times after a start, with the `bounds` of their sum.
 
-    Its amounts are latency, bounds and energy as the parts add up, from which `finished` makes those of a
+    Its amounts are latency, bounds and energy as the operators add up, from which `finished` makes those of a
     network.
     """
-    latency = start_ms + sum(time.latency for time in times)
-    amounts = (latency, *bounds, _energy_mj(start_ms, steps, times, target))
-    warm = float(_warm(np.array([latency]), calibration)[0])
+    amounts = (sum(time.latency for time in times), *bounds, _energy_mj(steps, times, target))
+    figures = finished(np.array([amounts]), start, target, calibration)
+    latency, low, high, energy = figures[0].tolist()
+    warm = float(_warm(np.array([start.latency + amounts[0]]), calibration)[0])
     return Cost(
         target=target.label,
         kind="predicted",
         tier=calibration.tier if calibration else "T0",
         model=version,
-        latency_ms=warm * latency,
-        low_ms=warm * bounds[0],
-        high_ms=warm * bounds[1],
+        latency_ms=latency,
+        low_ms=low,
+        high_ms=high,
         peak_memory_bytes=peak_memory(trace, target),
-        energy_mj=amounts[-1],
+        energy_mj=energy,
         params=trace.params,
         macs=trace.macs,
         bytes_moved=trace.bytes_moved,
@@ -79,11 +89,16 @@ def assembled(
     )
 
 
-def finished(amounts: NDArray[np.float64], calibration: Calibration | None) -> NDArray[np.float64]:
-    """Latency, bounds and energy of n networks, of shape (n, 4), from the sums of their parts."""
-    warm = np.ones_like(amounts)
-    warm[:, :3] = _warm(amounts[:, 0], calibration)[:, None]
-    return amounts * warm
+def finished(
+    amounts: NDArray[np.float64], start: Start, target: Target, calibration: Calibration | None
+) -> NDArray[np.float64]:
+    """Latency, bounds and energy of n networks, of shape (n, 4), from the sums over their operators."""
+    energy = energy_mj(start.latency, 0.0, energy_coefficients(target))
+    sums = amounts + np.array([start.latency, start.low, start.high, energy])
+    warm = np.ones_like(sums)
+    warm[:, :3] = _warm(sums[:, 0], calibration)[:, None]
+    found: NDArray[np.float64] = sums * warm
+    return found
 
 
 def _warm(latencies_ms: NDArray[np.float64], calibration: Calibration | None) -> NDArray[np.float64]:
@@ -93,12 +108,12 @@ def _warm(latencies_ms: NDArray[np.float64], calibration: Calibration | None) ->
     return calibration.warmth.factors(latencies_ms)
 
 
-def _energy_mj(start_ms: float, steps: Sequence[Step], times: Sequence[Time], target: Target) -> float:
-    """The energy of the start and of all operators, each held to the design power."""
+def _energy_mj(steps: Sequence[Step], times: Sequence[Time], target: Target) -> float:
+    """The energy of all operators, each held to the design power."""
     coefficients = energy_coefficients(target)
     dynamic = (dynamic_energy_mj(step.operator, step.bytes_moved, coefficients) for step in steps)
     parts = (energy_mj(time.latency, more, coefficients) for time, more in zip(times, dynamic, strict=True))
-    return energy_mj(start_ms, 0.0, coefficients) + sum(parts)
+    return sum(parts)
 
 
 def _operator_cost(step: Step, time: Time, warm: float) -> OperatorCost:

@@ -32,12 +32,11 @@ GPU_CLASSES = frozenset({"dc-gpu", "consumer-gpu", "ws-gpu", "edge-gpu"})
 @dataclass(frozen=True)
 class Kernels:
     """The kernels of a network as arrays of shape (n,): the milliseconds each works and is launched, and
-    whether arithmetic bounds it rather than memory; `start_ms` is for the whole network."""
+    whether arithmetic bounds it rather than memory."""
 
     busy_ms: Column
     launch_ms: Column
     computes: NDArray[np.bool_]
-    start_ms: float
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -48,8 +47,7 @@ def kernels_of(steps: Sequence[Step], target: Target) -> Kernels:
     """
     operators = [step.operator for step in steps]
     moved = np.array([step.bytes_moved for step in steps], dtype=np.float64)
-    launch = _figure(target, "launch_floor_us", assumptions.LAUNCH_FLOOR_US) / 1e3
-    whole, each = _runs_whole(target), launch
+    each = _launch_ms(target)
     if target.device.device_class in GPU_CLASSES:
         speed = gpu_speed(target)
         work = work_of(operators, moved.tolist(), eager=target.runtime == "eager")
@@ -59,9 +57,20 @@ def kernels_of(steps: Sequence[Step], target: Target) -> Kernels:
     else:
         busy = _assumed_ms(operators, moved, target)
     launched = np.array([each if step.is_kernel else 0.0 for step in steps])
-    if whole or (on_cpu(target) and target.runtime == "eager"):  # dispatch is all that begins a kernel there
+    if _runs_whole(target) or (
+        on_cpu(target) and target.runtime == "eager"
+    ):  # dispatch is all that begins a kernel there
         launched[:] = 0.0
-    return Kernels(busy, launched, _computes(operators, moved, target), launch if whole else 0.0)
+    return Kernels(busy, launched, _computes(operators, moved, target))
+
+
+def whole_graph_ms(target: Target) -> float:
+    """The launch of a network that is handed over as one graph; 0 where each kernel has one of its own."""
+    return _launch_ms(target) if _runs_whole(target) else 0.0
+
+
+def _launch_ms(target: Target) -> float:
+    return _figure(target, "launch_floor_us", assumptions.LAUNCH_FLOOR_US) / 1e3
 
 
 def _runs_whole(target: Target) -> bool:

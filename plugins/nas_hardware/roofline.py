@@ -19,14 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.costs.calibration import Bounds, Calibration
+from nas.costs.calibration import Calibration
 from nas.costs.cost import Cost
 from nas.costs.operators import Operator, Trace
 from nas.costs.speed import MATRIX_KINDS
 from nas.costs.target import Target
 from nas.costs.target_file import PEAKS
 from nas_hardware import assumptions
-from nas_hardware.assembly import Time, assembled, calibration_for, finished, kernel_time
+from nas_hardware.assembly import Start, Time, assembled, calibration_for, finished, kernel_time
 from nas_hardware.fusion import Step, executed, rules_of
 from nas_hardware.sparse import sparse_share
 
@@ -60,22 +60,22 @@ def predict(trace: Trace, target: Target) -> Cost:
     added = calibration.added_ms(trace.operators) if calibration else np.zeros(len(steps))
     rows = zip(steps, factors.tolist(), added.tolist(), strict=True)
     times = [_time(step, speed, factor, added_ms) for step, factor, added_ms in rows]
-    bounds = _interval(speed.start_ms, steps, times, calibration)
     return assembled(
         trace,
         target,
         VERSION,
         steps,
         times,
-        start_ms=speed.start_ms,
-        bounds=bounds,
+        start=_start(target, calibration),
+        bounds=_interval(steps, times, calibration),
         calibration=calibration,
     )
 
 
 def finish(amounts: NDArray[np.float64], target: Target) -> NDArray[np.float64]:
-    """Latency, bounds and energy of n networks, of shape (n, 4), from the sums of their parts."""
-    return finished(amounts, calibration_for(target, NAME))
+    """Latency, bounds and energy of n networks, of shape (n, 4), from the sums over their operators."""
+    calibration = calibration_for(target, NAME)
+    return finished(amounts, _start(target, calibration), target, calibration)
 
 
 def _time(step: Step, speed: _Speed, factor: float, added_ms: float) -> Time:
@@ -101,20 +101,25 @@ def _shares(operator: Operator, speed: _Speed) -> tuple[float, float]:
     )
 
 
-def _interval(
-    start_ms: float, steps: list[Step], times: list[Time], calibration: Calibration | None
-) -> tuple[float, float]:
-    """The bounds of the latency; errors of operators are taken to go together, so bounds add up too."""
-    latencies = np.array([time.latency for time in times])
-    whole = Bounds(assumptions.LOW_FACTOR, assumptions.HIGH_FACTOR)
-    lows, highs = np.full(len(steps), whole.low), np.full(len(steps), whole.high)
+def _start(target: Target, calibration: Calibration | None) -> Start:
+    """The launch of a whole graph, where there is one."""
+    start_ms = _speed(target).start_ms
     if calibration is not None:
-        whole = Bounds(calibration.low, calibration.high)
+        return Start(start_ms, start_ms * calibration.low, start_ms * calibration.high)
+    return Start(start_ms, start_ms * assumptions.LOW_FACTOR, start_ms * assumptions.HIGH_FACTOR)
+
+
+def _interval(steps: list[Step], times: list[Time], calibration: Calibration | None) -> tuple[float, float]:
+    """The bounds of all operators; their errors are taken to go together, so bounds add up too."""
+    latencies = np.array([time.latency for time in times])
+    lows = np.full(len(steps), assumptions.LOW_FACTOR)
+    highs = np.full(len(steps), assumptions.HIGH_FACTOR)
+    if calibration is not None:
         lows, highs = calibration.bounds_of([step.operator.kind for step in steps])
     unknown = np.array([not step.operator.known for step in steps], dtype=bool)
     lows[unknown] = assumptions.UNKNOWN_LOW_FACTOR
     highs[unknown] = assumptions.UNKNOWN_HIGH_FACTOR
-    return float(start_ms * whole.low + lows @ latencies), float(start_ms * whole.high + highs @ latencies)
+    return float(lows @ latencies), float(highs @ latencies)
 
 
 def _speed(target: Target) -> _Speed:

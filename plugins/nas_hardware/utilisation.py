@@ -14,10 +14,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nas_hardware import intervals, roofline
-from nas_hardware.assembly import assembled, calibration_for, finished, kernel_time
+from nas_hardware.assembly import Start, assembled, calibration_for, finished, kernel_time
 from nas_hardware.dispatch import combined_ms, dispatch_ms, on_cpu
 from nas_hardware.fusion import executed, rules_of
-from nas_hardware.kernels import kernels_of
+from nas_hardware.kernels import kernels_of, whole_graph_ms
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,6 @@ def predict(trace: Trace, target: Target) -> Cost:
         launch = launch + calibration.added_ms(trace.operators) * [step.is_kernel for step in steps]
     launched = launch + busy
     latencies = combined_ms(dispatch_ms(trace.operators, target), launched, target)
-    low, high = intervals.bounds(trace.operators, latencies, launched, launch, target, calibration)
     rows = zip(latencies.tolist(), busy.tolist(), kernels.computes.tolist(), strict=True)
     return assembled(
         trace,
@@ -54,18 +53,30 @@ def predict(trace: Trace, target: Target) -> Cost:
         VERSION,
         steps,
         [kernel_time(*row) for row in rows],
-        start_ms=kernels.start_ms,
-        bounds=(low + kernels.start_ms * intervals.START[0], high + kernels.start_ms * intervals.START[1]),
+        start=_start(target),
+        bounds=intervals.bounds(trace.operators, latencies, launched, launch, target, calibration),
         calibration=calibration,
     )
 
 
 def _measured_cpu(trace: Trace, target: Target, calibration: Calibration) -> Cost:
     """The cost on a CPU that was measured: its own kernels tell more than the shares of other CPUs."""
-    alone = replace(target, calibration=replace(calibration, model=roofline.NAME))
-    return replace(roofline.predict(trace, alone), model=VERSION)
+    return replace(roofline.predict(trace, _for_roofline(target, calibration)), model=VERSION)
+
+
+def _for_roofline(target: Target, calibration: Calibration) -> Target:
+    return replace(target, calibration=replace(calibration, model=roofline.NAME))
 
 
 def finish(amounts: NDArray[np.float64], target: Target) -> NDArray[np.float64]:
-    """Latency, bounds and energy of n networks, of shape (n, 4), from the sums of their parts."""
-    return finished(amounts, calibration_for(target, NAME))
+    """Latency, bounds and energy of n networks, of shape (n, 4), from the sums over their operators."""
+    calibration = calibration_for(target, NAME)
+    if calibration is not None and on_cpu(target):
+        return roofline.finish(amounts, _for_roofline(target, calibration))
+    return finished(amounts, _start(target), target, calibration)
+
+
+def _start(target: Target) -> Start:
+    """The launch of a whole graph, where there is one."""
+    start_ms = whole_graph_ms(target)
+    return Start(start_ms, start_ms * intervals.START[0], start_ms * intervals.START[1])

@@ -297,15 +297,6 @@ def test_short_networks_of_a_measured_processor_are_quicker_as_a_whole():
     assert (warm.amounts, warm.energy_mj) == (cold.amounts, cold.energy_mj)
 
 
-@pytest.mark.parametrize("name", ["a100", "epyc-7742", "pixel6", "coral"])
-def test_operators_and_a_start_make_up_the_latency(name):
-    target = resolve_target(name, default_registry())
-    whole = trace(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), (3, 32, 32))
-    start = predict(replace(whole, operators=()), target).latency_ms
-    cost = predict(whole, target)
-    assert start + sum(operator.latency_ms for operator in cost.operators) == pytest.approx(cost.latency_ms)
-
-
 def test_measured_figures_are_used_everywhere():
     figures = {
         "memory_bandwidth_gbs": Figure(500.0, "measured"),

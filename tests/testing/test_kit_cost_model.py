@@ -231,7 +231,7 @@ FINISH = "test_networks_are_finished_one_by_one"
 UNFINISHED: list[tuple[str, CostModel, str, str]] = [
     ("none", with_amounts(lambda amounts: ()), FINISH, "`amounts` of the Cost are empty"),
     ("one more", with_amounts(lambda a: (*a, 0.0) if a[0] > 0.01 else a), FINISH, "must be one number"),
-    ("constant", with_amounts(lambda a: (a[0] + 1, *a[1:])), FINISH, "of `finish` and of `predict` differ"),
+    ("constant", with_amounts(lambda a: (a[0] + 1, *a[1:])), FINISH, "amounts other than 0"),
     ("others", with_amounts(lambda a: (2 * a[0], *a[1:])), FINISH, "of `finish` and of `predict` differ"),
     ("mean", finishing(finish=middling), FINISH, "of `finish` and of `predict` differ"),
     ("in place", finishing(finish=grabbing), FINISH, "changes the amounts"),

@@ -74,8 +74,7 @@ def _bottleneck(dice: Dice, width: int, outer: int, stride: int, activation: Act
     """A pooled or grouped middle between two pointwise convolutions."""
     inner = max(8, width // 16 * 8)
     groups = dice.one(*(number for number in (1, 2, 4) if inner % number == 0))
-    middle: nn.Module = nn.Conv2d(inner, inner, 3, stride, 1, groups=groups)
-    if dice.happens(0.3):
-        middle = nn.AvgPool2d(3, stride, 1)
+    pooled = dice.happens(0.3)
+    middle = nn.AvgPool2d(3, stride, 1) if pooled else nn.Conv2d(inner, inner, 3, stride, 1, groups=groups)
     layers = (nn.Conv2d(width, inner, 1), activation(), middle, nn.Conv2d(inner, outer, 1), activation())
     return Beside(*layers) if stride == 1 and width == outer else nn.Sequential(*layers)
