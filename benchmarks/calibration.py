@@ -1,10 +1,10 @@
 """How near predictions for this machine come after ``nas calibrate``: ``python benchmarks/calibration.py``.
 
 Calibrates the processor (or takes ``--target FILE``), then measures networks of the space `mobile` and
-modules that the calibration never saw, twenty small ones or with ``--modules common`` others, in five rounds of
-which the middle one counts. It prints what was predicted for each beside what it took, told at the speed that
-the machine had while it was calibrated; in sum also at the speed of the moment; and the same of micro-kernels,
-of which the calibration measured none.
+modules that the calibration never saw, twenty small ones or with ``--modules common`` others, in five rounds
+of which the middle one counts. It prints what was predicted for each beside what it took, told at the speed
+that the machine had while it was calibrated; in sum also at the speed of the moment; and the same of
+micro-kernels, of which the calibration measured none.
 """
 
 from __future__ import annotations
@@ -150,8 +150,8 @@ def _summary(found: list[Comparison], taken: Callable[[Comparison], float]) -> s
             f"{100 * np.median(signed):+.1f} %, in the interval: {100 * inside:.0f} %"
         )
 
-    mobile = [one for one in found if one.name.startswith("mobile")]
-    modules = [one for one in found if not one.name.startswith("mobile")]
+    mobile = [one for one in found if one.name.startswith("mobile ")]
+    modules = [one for one in found if not one.name.startswith("mobile ")]
     return f"- `mobile`: {of(mobile)}\n- modules: {of(modules)}\n- all: {of(found)}"
 
 
