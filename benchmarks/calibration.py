@@ -1,8 +1,8 @@
 """How near predictions for this machine come after ``nas calibrate``: ``python benchmarks/calibration.py``.
 
 Calibrates the processor (or takes ``--target FILE``), then measures networks of the space `mobile` and
-modules that the calibration never saw, twenty small ones or with ``--modules common`` others, in five rounds
-of which the middle one counts. It prints what was predicted for each beside what it took, told at the speed
+modules that the calibration never saw, twenty small ones or with ``--modules common`` or ``further`` others,
+in five rounds of which the middle one counts. It prints what was predicted for each beside what it took, told at the speed
 that the machine had while it was calibrated; in sum also at the speed of the moment; and the same of
 micro-kernels, of which the calibration measured none.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from calibration_common import COMMON
+from calibration_further import FURTHER
 from calibration_networks import MODULES
 
 from nas.costs import Target, read_target
@@ -35,7 +36,7 @@ from nas.studies.measure import Comparison, measure_architecture, measure_module
 
 WITHIN = 0.15
 SEED = 7
-SETS = {"small": MODULES, "common": COMMON}
+SETS = {"small": MODULES, "common": COMMON, "further": FURTHER}
 ROUNDS = 5
 UNSEEN, UNSEEN_SECONDS = 150, 45.0
 

@@ -45,6 +45,9 @@ SIZES = (
     "innermost",
     "scattered",
     "transposed",
+    "dilation",
+    "dimensions",
+    "traffic",
 )
 LANES = 16
 """Kernels of convolutions are made for multiples of so many channels."""
@@ -88,12 +91,12 @@ class Correction:
     reach: float = 1.0
     added_ms: float = 0.0
 
-    def factors(self, operators: Sequence[Operator]) -> NDArray[np.float64]:
-        """The factor of each operator, of shape (n,)."""
+    def factors(self, operators: Sequence[Operator], traffic: float = 1.0) -> NDArray[np.float64]:
+        """The factor of each operator within a network of so much traffic, of shape (n,)."""
         own = np.array([self.names.get(operator.name, 1.0) for operator in operators])
         exponent = np.log(self.scale * own)
         if self.sizes:
-            places = self.places(sizes_of(operators))
+            places = self.places(sizes_of(operators, traffic))
             exponent = exponent + places @ np.array([size.weight for size in self.sizes.values()])
             if self.points:
                 near = closeness(places, np.array([point.place for point in self.points]), self.reach)
@@ -167,15 +170,21 @@ class Calibration:
     warmth: Warmth | None = None
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
 
-    def factors(self, operators: Sequence[Operator]) -> NDArray[np.float64]:
-        """What the kernel time of each operator is multiplied by, of shape (n,)."""
+    def factors(self, operators: Sequence[Operator], traffic: float = 1.0) -> NDArray[np.float64]:
+        """What the kernel time of each operator is multiplied by, of shape (n,), within a network that moves
+        so many bytes in one run."""
         factors = np.full(len(operators), self.scale)
         keys = np.array([self.key_of(operator) for operator in operators])
         for key, correction in self.corrections.items():
             chosen = np.flatnonzero(keys == key).tolist()
             if chosen:
-                factors[chosen] = correction.factors([operators[index] for index in chosen])
+                factors[chosen] = correction.factors([operators[index] for index in chosen], traffic)
         return factors
+
+    @property
+    def knows_traffic(self) -> bool:
+        """Whether factors depend on what the network of an operator moves."""
+        return any("traffic" in correction.sizes for correction in self.corrections.values())
 
     def added_ms(self, operators: Sequence[Operator]) -> NDArray[np.float64]:
         """What each operator takes on top of its kernel, in milliseconds, of shape (n,)."""
@@ -204,19 +213,26 @@ def kind_of(key: str) -> str:
     return key.partition("/")[0]
 
 
-def sizes_of(operators: Sequence[Operator]) -> Mapping[str, NDArray[np.float64]]:
-    """SIZES → that size of each operator, at least 1.
+def sizes_of(
+    operators: Sequence[Operator], traffic: float | Sequence[float] = 1.0
+) -> Mapping[str, NDArray[np.float64]]:
+    """SIZES → that size of each operator, at least 1; `traffic` is what the network of each moves in one run,
+    in bytes.
 
     Convolutions are seen as matrix products: rows are positions, columns and inner those of one group. Their
     `misaligned` is 2 where one of the numbers of channels is no multiple of LANES, 4 where both are not;
-    `transposed` is 2 for those that make pictures larger. The groups of recurrent layers are their matrices:
-    each layer and direction takes its own steps.
+    `transposed` is 2 for those that make pictures larger, `dimensions` are those of a map. The groups of
+    recurrent layers are their matrices: each layer and direction takes its own steps.
     """
-    rows = np.array([_sizes(operator) for operator in operators], dtype=np.float64).reshape(-1, len(SIZES))
-    return dict(zip(SIZES, np.maximum(rows, 1.0).T, strict=True))
+    rows = np.array([_sizes(operator) for operator in operators], dtype=np.float64).reshape(
+        -1, len(SIZES) - 1
+    )
+    columns = [*rows.T, np.broadcast_to(np.asarray(traffic, dtype=np.float64), len(rows))]
+    return {name: np.maximum(column, 1.0) for name, column in zip(SIZES, columns, strict=True)}
 
 
 def _sizes(operator: Operator) -> tuple[float, ...]:
+    """All sizes but the traffic."""
     dims = dict(operator.dims)
     rows, columns, inner, groups = (
         next((dims[name] for name in names if name in dims), 1) for names in _DIMENSIONS
@@ -229,8 +245,8 @@ def _sizes(operator: Operator) -> tuple[float, ...]:
     misaligned = 2.0 ** sum(dims.get(name, 0) % LANES > 0 for name in ("in_channels", "out_channels"))
     work = (operator.flops, operator.bytes_moved, operator.weight_bytes)
     order = (2.0 if operator.order == "innermost" else 1.0, _SCATTERED.get(operator.order, 1.0))
-    transposed = 2.0 if dims.get("transposed") else 1.0
-    return (*work, rows, columns, inner, groups, taps, stride, misaligned, *order, transposed)
+    kernel = (2.0 if dims.get("transposed") else 1.0, dims.get("dilation_0", 1), 2 if "out_1" in dims else 1)
+    return (*work, rows, columns, inner, groups, taps, stride, misaligned, *order, *kernel)
 
 
 _DIMENSIONS = (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.costs.cost import Cost, OperatorCost
+from nas.costs.traffic import traffic_shares
 from nas_hardware.energy import dynamic_energy_mj, energy_coefficients, energy_mj
 from nas_hardware.memory import peak_memory
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from nas.costs.operators import Trace
     from nas.costs.target import Target
     from nas_hardware.fusion import Step
+
+TINY = 1e-12
+"""What the latency of a network without operators is divided by."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,24 @@ def assembled(
     start: Start,
     bounds: tuple[float, float],
     calibration: Calibration | None,
+    at_traffics: Sequence[Sequence[Time]] = (),
 ) -> Cost:
-    """The cost of a trace whose operators take these times after a start, with the `bounds` of their sum.
+    """The cost of a trace whose operators take these times after a start, with the `bounds` of their sum;
+    `at_traffics` are their times at TRAFFICS, where those differ.
 
-    Its amounts are latency, bounds and energy as the operators add up, from which `finished` makes those of a
-    network.
+    Its amounts are latency, bounds and energy as the operators add up, then, where they depend on it, the
+    traffic and the latency at each of TRAFFICS, from which `finished` makes the figures of a network.
     """
-    amounts = (sum(time.latency for time in times), *bounds, _energy_mj(steps, times, target))
+    sums = (sum(time.latency for time in times), *bounds, _energy_mj(steps, times, target))
+    latencies = np.array([[time.latency for time in each] for each in at_traffics])
+    moved = (trace.bytes_moved, *latencies.sum(axis=1).tolist()) if at_traffics else ()
+    amounts = (*sums, *moved)
     figures = finished(np.array([amounts]), start, target, calibration)
     latency, low, high, energy = figures[0].tolist()
-    warm = float(_warm(np.array([start.latency + amounts[0]]), calibration)[0])
+    own = np.array([time.latency for time in times])
+    if at_traffics:
+        own = traffic_shares([trace.bytes_moved])[0] @ latencies
+    own = own * _warm(np.array([start.latency + own.sum()]), calibration)
     return Cost(
         target=target.label,
         kind="predicted",
@@ -83,7 +95,7 @@ def assembled(
         macs=trace.macs,
         bytes_moved=trace.bytes_moved,
         activation_bytes=trace.activation_bytes,
-        operators=tuple(_operator_cost(step, time, warm) for step, time in zip(steps, times, strict=True)),
+        operators=tuple(_operator_cost(*row) for row in zip(steps, times, own.tolist(), strict=True)),
         unknown_operators=trace.unknown_operators,
         amounts=amounts,
     )
@@ -94,10 +106,12 @@ def finished(
 ) -> NDArray[np.float64]:
     """Latency, bounds and energy of n networks, of shape (n, 4), from the sums over their operators."""
     energy = energy_mj(start.latency, 0.0, energy_coefficients(target))
-    sums = amounts + np.array([start.latency, start.low, start.high, energy])
-    warm = np.ones_like(sums)
-    warm[:, :3] = _warm(sums[:, 0], calibration)[:, None]
-    found: NDArray[np.float64] = sums * warm
+    found: NDArray[np.float64] = amounts[:, :4] + np.array([start.latency, start.low, start.high, energy])
+    if amounts.shape[1] > found.shape[1]:
+        traffic, latencies = amounts[:, 4], amounts[:, 5:]
+        own = start.latency + (traffic_shares(traffic) * latencies).sum(axis=1)
+        found[:, :3] *= (own / np.maximum(found[:, 0], TINY))[:, None]
+    found[:, :3] *= _warm(found[:, 0], calibration)[:, None]
     return found
 
 
@@ -116,7 +130,7 @@ def _energy_mj(steps: Sequence[Step], times: Sequence[Time], target: Target) -> 
     return sum(parts)
 
 
-def _operator_cost(step: Step, time: Time, warm: float) -> OperatorCost:
+def _operator_cost(step: Step, time: Time, latency_ms: float) -> OperatorCost:
     operator = step.operator
     return OperatorCost(
         name=operator.name,
@@ -125,7 +139,7 @@ def _operator_cost(step: Step, time: Time, warm: float) -> OperatorCost:
         macs=operator.macs,
         flops=operator.flops,
         bytes_moved=step.bytes_moved,
-        latency_ms=warm * time.latency,
+        latency_ms=latency_ms,
         bound=time.bound,
         known=operator.known,
     )

@@ -59,6 +59,8 @@ OTHERWISE: Mapping[str, float] = {
     "reorder": 0.0,
 }
 """The constants of classes of which the file says nothing."""
+PLAIN = ("memory_share", "element_cycles", "tap_cycles", "line_cycles")
+"""The constants that differ in precisions without matrix units, where the file says so."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ class GpuConstants:
     line of a norm. Of products on tensor cores: `factor` beside the model, and `reorder`, so many times the
     traffic of planar convolutions is spent on their order. `misaligned` is the factor of products by what
     their sizes are multiples of: ``1``, ``2`` or ``4`` numbers; ``innermost`` of convolutions that lie so;
-    ``plane`` of planar ones by the size of a map. `plain_memory_share` and `plain_line_cycles` are those of
-    precisions without matrix units. `generations` are constants of products on tensor cores that differ by
+    ``plane`` of planar ones by the size of a map. Those that begin with `plain_` are of precisions without
+    matrix units. `generations` are constants of products on tensor cores that differ by
     compute capability, those of a measured sibling where it was not measured itself. `walk_step_us` is one
     step of a walk.
     """
@@ -87,6 +89,8 @@ class GpuConstants:
     factor: Column
     reorder: Column
     plain_memory_share: Column
+    plain_element_cycles: Column
+    plain_tap_cycles: Column
     plain_line_cycles: Column
     misaligned: Mapping[str, float]
     walk_step_us: float
@@ -167,14 +171,13 @@ def _alignment(sizes: Column) -> Column:
 def streams_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
     """The milliseconds of kernels that stream."""
     classes = work.classes
-    share, by_line = constants.memory_share, constants.line_cycles
-    if not speed.tensor:
-        share, by_line = constants.plain_memory_share, constants.plain_line_cycles
+    prefix = "" if speed.tensor else "plain_"
+    share, by_element, by_tap, by_line = (getattr(constants, prefix + name)[classes] for name in PLAIN)
     lanes = speed.vector * speed.streaming / 2
-    cycles = constants.element_cycles[classes] + constants.tap_cycles[classes] * work["taps"]
-    lines = by_line[classes] * work["lines"] / (speed.units * speed.clock * speed.streaming)
+    cycles = by_element + by_tap * work["taps"]
+    lines = by_line * work["lines"] / (speed.units * speed.clock * speed.streaming)
     found = _slowest(
-        work.moved / (speed.bandwidth * share[classes]),
+        work.moved / (speed.bandwidth * share),
         work["flops"] / (speed.vector * speed.streaming * constants.vector_share[classes]),
         cycles * work["elements"] / lanes,
         lines,
@@ -212,7 +215,7 @@ def fitted_constants() -> GpuConstants:
 
 def read_constants(content: Mapping[str, Any]) -> GpuConstants:
     """The constants of a JSON object."""
-    plain = {name: {**content[name], **content[f"plain_{name}"]} for name in ("memory_share", "line_cycles")}
+    plain = {name: {**content[name], **content.get(f"plain_{name}", {})} for name in PLAIN}
     return GpuConstants(
         tensor=TensorConstants(**content["tensor_products"]),
         vector=VectorConstants(**content["vector_products"]),

@@ -9,11 +9,13 @@ moves fewer bytes (`nas_hardware.fusion`). Energy is idle power over the whole t
 FLOP and byte (`nas_hardware.energy`). Accelerators that are handed a whole graph, and runtimes that
 put a network into one kernel, have one launch per network instead. Everything is a sum over operators and
 that constant; utilisations and shares are assumptions (`nas_hardware.assumptions`): tier T0. The calibration
-of a target multiplies the busy time of each kernel, and what short networks take as a whole.
+of a target multiplies the busy time of each kernel, by what its network moves in one run
+(`nas.costs.traffic`), and what short networks take as a whole.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +27,7 @@ from nas.costs.operators import Operator, Trace
 from nas.costs.speed import MATRIX_KINDS
 from nas.costs.target import Target
 from nas.costs.target_file import PEAKS
+from nas.costs.traffic import TRAFFICS
 from nas_hardware import assumptions
 from nas_hardware.assembly import Start, Time, assembled, calibration_for, finished, kernel_time
 from nas_hardware.fusion import Step, executed, rules_of
@@ -52,23 +55,23 @@ class _Speed:
 
 
 def predict(trace: Trace, target: Target) -> Cost:
-    """The cost of a traced module on a target; latency, interval and energy are sums over its operators."""
-    speed = _speed(target)
+    """The cost of a traced module on a target; latency, interval and energy are sums over its operators, at
+    the traffics that a calibration tells apart."""
     steps = executed(trace.operators, rules_of(target))
     calibration = calibration_for(target, NAME)
-    factors = calibration.factors(trace.operators) if calibration else np.ones(len(steps))
-    added = calibration.added_ms(trace.operators) if calibration else np.zeros(len(steps))
-    rows = zip(steps, factors.tolist(), added.tolist(), strict=True)
-    times = [_time(step, speed, factor, added_ms) for step, factor, added_ms in rows]
+    knows_traffic = calibration is not None and calibration.knows_traffic
+    told = [_times(steps, target, traffic) for traffic in (TRAFFICS if knows_traffic else (1.0,))]
+    usual = told[len(told) // 2]
     return assembled(
         trace,
         target,
         VERSION,
         steps,
-        times,
+        usual,
         start=_start(target, calibration),
-        bounds=_interval(steps, times, calibration),
+        bounds=_interval(steps, usual, calibration),
         calibration=calibration,
+        at_traffics=told if knows_traffic else (),
     )
 
 
@@ -76,6 +79,17 @@ def finish(amounts: NDArray[np.float64], target: Target) -> NDArray[np.float64]:
     """Latency, bounds and energy of n networks, of shape (n, 4), from the sums over their operators."""
     calibration = calibration_for(target, NAME)
     return finished(amounts, _start(target, calibration), target, calibration)
+
+
+def _times(steps: Sequence[Step], target: Target, traffic: float) -> list[Time]:
+    """What each operator takes in a network of so much traffic."""
+    speed, calibration = _speed(target), calibration_for(target, NAME)
+    factors, added = np.ones(len(steps)), np.zeros(len(steps))
+    if calibration is not None:
+        operators = [step.operator for step in steps]
+        factors, added = calibration.factors(operators, traffic), calibration.added_ms(operators)
+    rows = zip(steps, factors.tolist(), added.tolist(), strict=True)
+    return [_time(step, speed, factor, added_ms) for step, factor, added_ms in rows]
 
 
 def _time(step: Step, speed: _Speed, factor: float, added_ms: float) -> Time:
@@ -109,7 +123,9 @@ def _start(target: Target, calibration: Calibration | None) -> Start:
     return Start(start_ms, start_ms * assumptions.LOW_FACTOR, start_ms * assumptions.HIGH_FACTOR)
 
 
-def _interval(steps: list[Step], times: list[Time], calibration: Calibration | None) -> tuple[float, float]:
+def _interval(
+    steps: Sequence[Step], times: Sequence[Time], calibration: Calibration | None
+) -> tuple[float, float]:
     """The bounds of all operators; their errors are taken to go together, so bounds add up too."""
     latencies = np.array([time.latency for time in times])
     lows = np.full(len(steps), assumptions.LOW_FACTOR)

@@ -114,6 +114,25 @@ def test_short_networks_that_are_quicker_are_predicted(model):
     assert np.median(errors) < 0.07
 
 
+def test_networks_that_move_much_are_predicted(model):
+    """What fills the caches makes every operator slower: by half from 4 MB to 64."""
+
+    def slower(number: int) -> MeasuredNetwork:
+        network = made_up_network(model, number)
+        share = min(1.0, max(0.0, math.log(network.trace.bytes_moved / 4e6) / math.log(16)))
+        times = tuple((1 + 0.5 * share) * time for time in network.operators_ms)
+        return replace(network, operators_ms=times, rounds_ms=(sum(times),) * 3)
+
+    found = fitted_to_operators(board(blank()), model, [slower(number) for number in range(48)])
+    assert found.calibration is not None and found.calibration.knows_traffic
+    errors = []
+    for unseen in map(slower, range(48, 60)):
+        cost = model.price(unseen.trace, found)
+        errors.append(abs(math.log(cost.latency_ms / unseen.rounds_ms[0])))
+        assert sum(operator.latency_ms for operator in cost.operators) == pytest.approx(cost.latency_ms)
+    assert np.median(errors) < 0.05
+
+
 def test_calibrating_a_processor_for_a_moment(model, monkeypatch, tmp_path):
     """Operators are timed within networks, and told at the speed that a reference had; the file keeps all."""
     monkeypatch.setattr(calibrating, "NETWORKS", 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -105,12 +106,39 @@ def test_sizes_see_a_convolution_as_a_matrix_product():
         "innermost": 1,
         "scattered": 1,
         "transposed": 1,
+        "dilation": 1,
+        "dimensions": 2,
+        "traffic": 1,
     }
     assert {name: found[name].item() for name in expected} == expected
     assert found["bytes"].item() == 800
     assert set(found) == set(SIZES)
     larger = sizes_of([operator("conv", **dims, stride_0=2, stride_1=2, out_0=7, out_1=6, transposed=1)])
     assert larger["transposed"].item() == 2
+    narrow = sizes_of([operator("conv", kernel_0=3, dilation_0=4, out_0=7)], 5e6)
+    assert {name: narrow[name].item() for name in ("dilation", "dimensions", "traffic")} == {
+        "dilation": 4,
+        "dimensions": 1,
+        "traffic": 5e6,
+    }
+
+
+def test_sizes_take_a_traffic_for_each_operator():
+    assert sizes_of([operator(), operator()], [2e6, 3e6])["traffic"].tolist() == [2e6, 3e6]
+    assert sizes_of([], 2e6)["traffic"].shape == (0,)
+
+
+def test_a_factor_may_depend_on_what_the_network_moves():
+    size = Size(centre=math.log(4e6), width=1.0, weight=0.5, low=-1.0, high=1.0)
+    correction = Correction(1.0, 20, 0.1, 10.0, sizes={"traffic": size})
+    found = calibration(corrections={"conv": correction})
+    assert (
+        found.knows_traffic and not calibration(corrections={"conv": Correction(1.0, 3, 1, 1)}).knows_traffic
+    )
+    operators = [operator("conv"), operator("norm")]
+    assert found.factors(operators, 4e6) == pytest.approx([1.0, 1.0])
+    assert found.factors(operators, 1e9) == pytest.approx([math.exp(0.5), 1.0])
+    assert found.factors(operators) == pytest.approx([math.exp(-0.5), 1.0]), "the least that was measured"
 
 
 @pytest.mark.parametrize(

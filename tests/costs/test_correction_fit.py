@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from made_up_measurements import sample
 
+from nas.costs.calibration import sizes_of
 from nas.costs.measuring import fit
 from nas.costs.measuring.fit import (
     LEAST_KERNELS,
@@ -140,9 +142,24 @@ def test_left_out_is_as_if_it_had_not_been_measured():
 def test_a_size_that_few_have_is_not_told_apart_sharply():
     """Of 40 kernels two have another order: they are not islands."""
     operators = [sample(1.0, flops=int(size)).operator for size in np.geomspace(1e3, 1e7, 40)]
-    import dataclasses
-
-    operators[:2] = [dataclasses.replace(one, order="innermost") for one in operators[:2]]
-    sizes = fit._standard(operators)
+    operators[:2] = [replace(one, order="innermost") for one in operators[:2]]
+    sizes = fit._standard(sizes_of(operators))
     assert sizes["innermost"].width == fit.LEAST_WIDTH
     assert "scattered" not in sizes, "all are alike there"
+
+
+def test_what_a_network_moves_is_a_size_of_its_operators():
+    """The same kernel takes twice as long within networks that move 32 MB, and is told so in between."""
+    traffics = [2.0e6, 32e6]
+    samples = [
+        replace(sample(1.0 if traffic < 8e6 else 2.0, flops=int(flops)), traffic=traffic)
+        for traffic in traffics
+        for flops in np.geomspace(1e4, 1e6, 12)
+    ]
+    correction = fit_kind(samples, 0.0)
+    operators = [samples[5].operator]
+    small, middle, large = (correction.factors(operators, traffic).item() for traffic in (2e6, 8e6, 32e6))
+    assert (small, large) == (pytest.approx(1.0, rel=0.1), pytest.approx(2.0, rel=0.1))
+    assert small < middle < large
+    assert correction.factors(operators, 1e12).item() == pytest.approx(large), "nothing is extrapolated"
+    assert "traffic" not in fit_kind([replace(one, traffic=1.0) for one in samples], 0.0).sizes

@@ -11,6 +11,7 @@ from torch import nn
 
 from nas.costs.measuring.samples import distinct, sample_of, samples_of
 from nas.costs.trace import trace
+from nas.costs.traffic import TRAFFICS
 from nas.plugins import default_registry
 
 
@@ -40,6 +41,15 @@ def test_each_operator_of_a_network_says_its_own(model):
     assert [math.exp(one.log_factor()) for one in samples] == pytest.approx([2, 3, 4], rel=1e-6)
 
 
+def test_operators_know_what_their_network_moves(model):
+    """Held to what is measured of networks: this one moves less."""
+    found = trace(nn.Sequential(nn.Linear(64, 64), nn.ReLU()), (64,))
+    large = trace(nn.Linear(1024, 1024), (1024,))
+    for network, moved in ((found, TRAFFICS[0]), (large, large.bytes_moved)):
+        samples = samples_of(network, [0.1] * len(network.operators), board(blank()), model)
+        assert {one.traffic for one in samples} == {moved}
+
+
 def test_what_took_no_time_says_nothing(model):
     found = trace(nn.Sequential(nn.Linear(64, 64), nn.ReLU()), (64,))
     assert [one.operator.name for one in samples_of(found, [0.0, 0.1], board(blank()), model)] == ["relu"]
@@ -54,3 +64,8 @@ def test_operators_that_are_alike_are_one_sample():
     assert [one.latency_ms for one in found] == pytest.approx([2.0, 7.0])
     assert found[0].operator == first.operator
     assert distinct([]) == []
+
+
+def test_operators_in_networks_of_another_traffic_are_not_alike():
+    small, same, large = (replace(sample(1.0), traffic=traffic) for traffic in (4e6, 4.4e6, 30e6))
+    assert [one.traffic for one in distinct([small, same, large])] == [4e6, 30e6]

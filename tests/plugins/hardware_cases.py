@@ -112,6 +112,8 @@ CONTENT: dict[str, Any] = {
     "vector_share": {"pool": 0.25},
     "element_cycles": {"spread": 50.0, "copy_transposed": 100.0, "depthwise_plain": 10.0},
     "tap_cycles": {"depthwise_plain": 20.0, "depthwise_library": 5.0},
+    "plain_element_cycles": {"depthwise_plain": 30.0},
+    "plain_tap_cycles": {"depthwise_plain": 15.0},
     "line_cycles": {"norm": 400.0},
     "plain_line_cycles": {"norm": 800.0},
     "generations": {"sm90": {"memory_share": 1.0}},

@@ -18,6 +18,7 @@ from nas.costs.trace import trace
 from nas_hardware.gpu_kernels import (
     FITTED,
     OTHERWISE,
+    PLAIN,
     SIBLINGS,
     WALKERS,
     fitted_constants,
@@ -55,6 +56,13 @@ def test_depthwise_kernels_take_cycles_for_every_tap(side):
     elements = 8 * 16 * 14 * 14
     expected = elements * (10 + 20 * side**2) / 5e9
     assert of(depthwise(side), on=speed(bandwidth=1e15, vector=10e9)) == pytest.approx([expected], rel=1e-3)
+
+
+def test_taps_take_other_cycles_without_matrix_units():
+    """Numbers in half precision are converted tap by tap."""
+    plain = replace(depthwise(7), width=4)
+    on = speed(bandwidth=1e15, vector=10e9, tensor=False)
+    assert of(plain, on=on) == pytest.approx([8 * 16 * 14 * 14 * (30 + 15 * 49) / 5e9], rel=1e-3)
 
 
 def test_the_library_has_quicker_depthwise_kernels():
@@ -354,6 +362,7 @@ def test_a_class_that_is_not_named_has_the_constant_of_others():
     assert by.memory_share[CLASSES.index("cat")] == 0.8
     assert by.plain_memory_share[CLASSES.index("norm")] == 0.4
     assert by.plain_memory_share[CLASSES.index("cat")] == 0.8
+    assert by.plain_tap_cycles[CLASSES.index("pool")] == by.tap_cycles[CLASSES.index("pool")]
 
 
 def test_the_shipped_constants_are_sane():
@@ -366,6 +375,8 @@ def test_the_shipped_constants_are_sane():
         found.element_cycles,
         found.tap_cycles,
         found.line_cycles,
+        found.plain_element_cycles,
+        found.plain_tap_cycles,
         found.plain_line_cycles,
         found.reorder,
     ):
@@ -386,7 +397,7 @@ def test_the_shipped_constants_are_sane():
 
 def test_the_shipped_constants_name_classes_that_there_are():
     content = json.loads(FITTED.read_text(encoding="utf-8"))
-    for table in (*OTHERWISE, "plain_memory_share", "plain_line_cycles"):
+    for table in (*OTHERWISE, *(f"plain_{name}" for name in PLAIN)):
         assert set(content[table]) <= set(CLASSES)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from hardware_cases import STEP, Function, device, operator, product, traced
 from torch import nn
 
 from nas.costs import CostTable, estimate, estimate_architecture, resolve_target
-from nas.costs.calibration import Calibration, Correction, Warmth
+from nas.costs.calibration import Calibration, Correction, Size, Warmth
 from nas.costs.columns import COLUMN_NAMES
 from nas.costs.cost import DEFAULT_MODEL, Cost, cost_problem
 from nas.costs.operators import Operator
@@ -23,7 +24,7 @@ from nas_hardware.dispatch import dispatch_ms
 from nas_hardware.fusion import executed
 from nas_hardware.intervals import START
 from nas_hardware.kernels import kernels_of
-from nas_hardware.utilisation import NAME, VERSION, predict
+from nas_hardware.utilisation import NAME, VERSION, finish, predict
 
 STREAM = operator("copy", read=50_000_000, written=50_000_000)
 TINY = operator("pointwise", flops=10, read=10, written=10)
@@ -295,6 +296,27 @@ def test_short_networks_of_a_measured_processor_are_quicker_as_a_whole():
     assert (warm.low_ms, warm.high_ms) == pytest.approx((0.45 * cold.latency_ms, 0.6 * cold.latency_ms))
     assert sum(operator.latency_ms for operator in warm.operators) == pytest.approx(warm.latency_ms)
     assert (warm.amounts, warm.energy_mj) == (cold.amounts, cold.energy_mj)
+
+
+def test_a_network_is_priced_at_what_it_moves_itself():
+    """Twice as slow for each factor e of traffic: two layers take more than the sum of each alone, and their
+    amounts add up all the same."""
+    size = Size(centre=math.log(4e6), width=1.0, weight=0.5, low=-2.0, high=2.0)
+    correction = Correction(1.0, 30, 0.01, 100.0, sizes={"traffic": size})
+    calibration = Calibration(
+        "T2", NAME, "me, today", low=0.9, high=1.2, corrections={"gemm": correction, "pointwise": correction}
+    )
+    target = replace(device("eager", "x86-cpu", "fp32", "Intel"), calibration=calibration)
+    parts = product(512, 512, 512), product(1024, 512, 512)
+    one, other = (price(part, on=target) for part in parts)
+    both = price(*parts, on=target)
+    assert both.latency_ms > 1.1 * (one.latency_ms + other.latency_ms)
+    assert np.add(one.amounts, other.amounts) == pytest.approx(both.amounts)
+    found = finish(np.array([both.amounts, one.amounts]), target)
+    for cost, row in zip((both, one), found, strict=True):
+        assert row == pytest.approx([cost.latency_ms, cost.low_ms, cost.high_ms, cost.energy_mj])
+        assert cost.low_ms == pytest.approx(0.9 * cost.latency_ms)
+        assert sum(operator.latency_ms for operator in cost.operators) == pytest.approx(cost.latency_ms)
 
 
 def test_measured_figures_are_used_everywhere():

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import torch
 from torch import nn
 
-from nas.costs.measuring.dice import GATES, Dice, Drawn
+from nas.costs.measuring.dice import CURVES, GATES, Dice, Drawn
 from nas.costs.measuring.kernels import MicroKernel
 from nas.costs.measuring.network_parts import (
     Activation,
@@ -28,13 +28,13 @@ from nas.costs.measuring.network_parts import (
     PictureAttending,
     UNet,
     as_tokens,
-    last_step,
     mean_token,
     shuffled,
 )
 from nas.costs.measuring.searched_networks import MOST_SIDE, searched
+from nas.costs.measuring.sequence_networks import channelwise, farther, recurrent, shorter, waveform
+from nas.costs.measuring.textbook_networks import branched, classic, generator, text
 
-CURVES: tuple[Activation, ...] = (nn.Sigmoid, nn.Hardsigmoid, nn.Tanh)
 MOST_WEIGHTS = 16_000_000
 """A perceptron has at most so many weights."""
 
@@ -104,8 +104,8 @@ def _residual(dice: Dice, width: int, style: int, activation: Activation) -> nn.
     if style == 1:
         return Beside(nn.Conv2d(width, width, 3, 1, 1), activation(), nn.Conv2d(width, width, 3, 1, 1))
     inner = max(8, width // 16 * 8) if style == 2 else width
-    groups = 1 if style == 2 else dice.one(2, 4, 8, width // 8)
-    middle = nn.Conv2d(inner, inner, 3, 1, 1, groups=groups)
+    groups, reach = 1 if style == 2 else dice.one(2, 4, 8, width // 8), dice.one(1, 1, 1, 2, 4)
+    middle = nn.Conv2d(inner, inner, 3, 1, reach, reach, groups)
     first, last = nn.Conv2d(width, inner, 1), nn.Conv2d(inner, width, 1)
     return Beside(first, activation(), middle, activation(), last)
 
@@ -231,28 +231,6 @@ def _perceptron(dice: Dice) -> Drawn:
     return nn.Sequential(*layers), (first,)
 
 
-def _recurrent(dice: Dice) -> Drawn:
-    inner, hidden, length = dice.channels(24, 256), dice.channels(40, 320), dice.size(8, 80)
-    kind, number, both = (nn.LSTM, nn.GRU)[dice.number(0, 1)], dice.number(1, 2), dice.happens(0.3)
-    layer = kind(inner, hidden, number, batch_first=True, bidirectional=both)
-    return nn.Sequential(layer, Apply(last_step), nn.Linear((1 + both) * hidden, 56)), (length, inner)
-
-
-def _sequences(dice: Dice) -> Drawn:
-    """Convolutions of one dimension, of which each looks farther, or which shorten the sequence."""
-    width, length, activation = dice.channels(8, 64), dice.size(64, 2000), dice.activation()
-    first, grows = width, dice.happens(0.5)
-    layers: list[nn.Module] = []
-    for number in range(dice.number(2, 4)):
-        kernel, outer = dice.one(3, 3, 5, 7), dice.channels(16, 160)
-        dilation = 2**number if grows else 1
-        stride, padding = 1 if grows else dice.one(1, 2), dilation * (kernel // 2)
-        layers += [nn.Conv1d(width, outer, kernel, stride, padding, dilation), activation()]
-        layers += [nn.MaxPool1d(2)] if not grows and dice.happens(0.4) else []
-        width = outer
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1)), (first, length)
-
-
 def _encoder_and_decoder(dice: Dice) -> Drawn:
     """Pictures made smaller and larger again, at several scales beside each other or at one."""
     width, size = dice.channels(8, 32), dice.one(32, 48, 64, 80, 96)
@@ -295,16 +273,24 @@ FAMILIES: tuple[Family, ...] = (
     _modern_convolutions,
     _light_convolutions,
     _encoder_and_decoder,
+    classic,
+    _perceptron,
+    farther,
+    recurrent,
     _mixer,
     _inverted_residuals,
-    _recurrent,
+    shorter,
     _residuals,
     searched,
+    branched,
     _modern_convolutions,
-    _recurrent,
+    channelwise,
+    text,
     _light_convolutions,
-    _sequences,
+    generator,
+    waveform,
     _perceptron,
+    recurrent,
     _excited,
 )
 """What the networks are, in turn; those on which most work is done more often."""

@@ -13,6 +13,7 @@ Drawn: TypeAlias = tuple[nn.Module, tuple[int, ...]]
 """A network, and the shape of its input without the batch."""
 ACTIVATIONS: tuple[Activation, ...] = (nn.ReLU, nn.Hardswish, nn.SiLU, nn.GELU, nn.ReLU6)
 GATES: tuple[Activation, ...] = (nn.Sigmoid, nn.Hardsigmoid)
+CURVES: tuple[Activation, ...] = (*GATES, nn.Tanh)
 USUAL_SHARE = 0.6
 """Such a share of widths is usual: a power of two, three or five times as much."""
 

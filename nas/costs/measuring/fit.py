@@ -52,12 +52,13 @@ LEAST_LEFT = 0.02
 @dataclass(frozen=True)
 class Sample:
     """A measured kernel in milliseconds: the predicted time that factors multiply, the one that they do not,
-    and what it took."""
+    and what it took; `traffic` is what its network moves in one run, in bytes, where it ran in one."""
 
     operator: Operator
     multiplied_ms: float
     rest_ms: float
     latency_ms: float
+    traffic: float = 1.0
 
     def log_factor(self, added_ms: float = 0.0) -> float:
         """The logarithm of the factor that makes the prediction right beside what is added."""
@@ -126,9 +127,10 @@ class _Process:
         operators = [sample.operator for sample in samples]
         self._samples, self._everything = samples, everything
         self._names = sorted({operator.name for operator in operators})
-        self._sizes = _standard(operators)
+        sizes = sizes_of(operators, [sample.traffic for sample in samples])
+        self._sizes = _standard(sizes)
         at = Correction(1.0, 0, 1.0, 1.0, sizes=self._sizes)
-        places = at.places(sizes_of(operators)) if self._sizes else np.zeros((len(operators), 0))
+        places = at.places(sizes) if self._sizes else np.zeros((len(operators), 0))
         self._points = _spread_over(places, POINTS) if self._sizes else places[:0]
         named = np.array([[o.name == name for name in self._names] for o in operators], dtype=float)
         self._parts = np.hstack([places, named, closeness(places, self._points, REACH)])
@@ -194,10 +196,10 @@ def _spread_over(places: NDArray[np.float64], number: int) -> NDArray[np.float64
     return distinct[chosen]
 
 
-def _standard(operators: Sequence[Operator]) -> Mapping[str, Size]:
+def _standard(sizes: Mapping[str, NDArray[np.float64]]) -> Mapping[str, Size]:
     """The sizes that differ between operators, with their centre, width and range."""
     found = {}
-    for name, values in sizes_of(operators).items():
+    for name, values in sizes.items():
         logs = np.log(values)
         centre, width = float(logs.mean()), max(float(logs.std()), LEAST_WIDTH)
         if np.ptp(logs) > 1e-6:

@@ -37,6 +37,18 @@ class Beside(nn.Module):
         return torch.cat((x, found), 1) if self.joined else x + found
 
 
+class Branches(nn.Module):
+    """Branches that lie one behind the other in the channels of their output."""
+
+    def __init__(self, *branches: nn.Module) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the branches make of the input, joined."""
+        return torch.cat([branch(x) for branch in self.branches], 1)
+
+
 class Excitation(nn.Module):
     """Squeeze and excitation: every channel is weighed by the means of all."""
 
@@ -174,11 +186,16 @@ def as_tokens(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2)
 
 
+def swapped(x: Tensor) -> Tensor:
+    """(batch, length, width) to (batch, width, length), or back."""
+    return x.transpose(1, 2)
+
+
 def mean_token(x: Tensor) -> Tensor:
     """(batch, positions, channels) to (batch, channels)."""
     return x.mean(1)
 
 
-def last_step(found: tuple[Tensor, Any]) -> Tensor:
-    """The last output of a recurrent layer."""
-    return found[0][:, -1]
+def last_of(x: Tensor) -> Tensor:
+    """(batch, length, width) to what stands last, (batch, width)."""
+    return x[:, -1]

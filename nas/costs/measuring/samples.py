@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.costs.measuring.fit import Sample
+from nas.costs.traffic import within
 
 if TYPE_CHECKING:
     from nas.costs.measuring.micro import MeasuredKernel
@@ -39,20 +40,24 @@ def sample_of(kernel: MeasuredKernel, target: Target, model: CostModel) -> Sampl
 
 
 def samples_of(trace: Trace, latencies_ms: Sequence[float], target: Target, model: CostModel) -> list[Sample]:
-    """What the operators of a trace say that take so long, one by one; nothing of those that take no time."""
+    """What the operators of a network say that take so long, one by one; nothing of those that take no
+    time."""
     rows = zip(trace.operators, _parts(trace, target, model), latencies_ms, strict=True)
+    traffic = within(trace.bytes_moved)
     return [
-        Sample(operator, multiplied, max(0.0, rest), latency)
+        Sample(operator, multiplied, max(0.0, rest), latency, traffic)
         for operator, (multiplied, rest), latency in rows
         if multiplied > 0 and latency > 0
     ]
 
 
 def distinct(samples: Iterable[Sample]) -> list[Sample]:
-    """One sample for all operators that are alike but for where they stand, with their geometric mean."""
-    alike: dict[Operator, list[Sample]] = defaultdict(list)
+    """One sample for all operators that are alike but for where they stand, in networks of about the same
+    traffic, with their geometric mean."""
+    alike: dict[tuple[Operator, int], list[Sample]] = defaultdict(list)
     for sample in samples:
-        alike[replace(sample.operator, module="", sources=())].append(sample)
+        about = round(math.log2(sample.traffic))
+        alike[replace(sample.operator, module="", sources=()), about].append(sample)
     return [
         replace(each[0], latency_ms=math.exp(sum(math.log(one.latency_ms) for one in each) / len(each)))
         for each in alike.values()
