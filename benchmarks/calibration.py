@@ -2,9 +2,9 @@
 
 Calibrates the processor (or takes ``--target FILE``), then measures networks of the space `mobile` and
 modules that the calibration never saw, twenty small ones or with ``--modules common`` or ``further`` others,
-in five rounds of which the middle one counts. It prints what was predicted for each beside what it took, told at the speed
-that the machine had while it was calibrated; in sum also at the speed of the moment; and the same of
-micro-kernels, of which the calibration measured none.
+in five rounds of which the middle one counts. It prints what was predicted for each beside what it took, told
+at the speed that the machine had while it was calibrated; in sum also at the speed of the moment; and the
+same of micro-kernels, of which the calibration measured none.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--target", type=Path, help="A calibrated target file of this machine.")
     parser.add_argument("--output", type=Path, help="Where to write the calibrated target.")
-    parser.add_argument("--seconds", type=float, default=110.0, help="How long to calibrate.")
+    parser.add_argument("--seconds", type=float, default=100.0, help="How long to calibrate.")
     parser.add_argument("--space", help="Measure other networks of this space too (tier T3).")
     parser.add_argument(
         "--each", type=float, default=0.4, help="How long to measure each network in each round."

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seconds",
     type=click.FloatRange(min=1),
-    default=110.0,
+    default=100.0,
     show_default=True,
     help="How long to measure.",
 )

@@ -84,7 +84,7 @@ def test_the_interval_of_networks_holds_what_rounds_scatter(model):
     """What the machine did meanwhile, a user sees too."""
     steady, shaken = (
         fitted_to_operators(
-            board(blank()), model, [made_up_network(model, number, noise) for number in range(10)]
+            board(blank()), model, [made_up_network(model, number, noise) for number in range(20)]
         ).calibration
         for noise in (0.0, 0.2)
     )

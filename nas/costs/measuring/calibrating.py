@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from nas.costs.operators import Trace
 
 KERNELS = 200
-NETWORKS = 288
+NETWORKS = 480
 """The most kernels, or networks, that are measured."""
-FOLDS = 8
+FOLDS = 5
 """Into so many parts networks are divided; each is predicted from all others."""
 LEAST_SHARE = 0.002
 """This share of operators takes less than the least time that is told of them."""

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     Times: TypeAlias = NDArray[np.float64]
 
 CPU = torch.device("cpu")
-PASSES = (5, 60)
+PASSES = (4, 60)
 """How often a network runs in each round: at least, and at most."""
-PASS_SECONDS = 0.12
-"""No further pass begins after so long."""
+PASS_SECONDS = 0.04
+"""No further pass begins after so long: rather many networks than each of them closely."""
 TINY = 1e-9
 OUTLIER = 2.0
 """What takes so many times its median was disturbed, and does not count."""
