@@ -12,7 +12,7 @@ from nas.costs.calibration_file import CalibrationEntry, FigureEntry, Strict, Te
 from nas.costs.target import LAYOUTS, PRECISIONS, RUNTIMES, Device, Target
 from nas.errors import TargetError, nearest
 
-SIZE_LIMIT = 200_000
+SIZE_LIMIT = 2_000_000
 LARGEST_BATCH = 1_000_000
 PEAKS = {
     "fp32": "fp32_tflops",
@@ -119,7 +119,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:  # a device or a pipe does not say how large it is
             content = file.read(SIZE_LIMIT + 1)
         if len(content) > SIZE_LIMIT:
-            raise TargetError(f"{path}: larger than {SIZE_LIMIT:,} bytes; a target file is a page of TOML")
+            raise TargetError(
+                f"{path}: larger than {SIZE_LIMIT:,} bytes; a target file is some pages of TOML"
+            )
         return tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise TargetError(f"{path}: {error.strerror or error}") from None

@@ -84,14 +84,14 @@ def test_the_interval_of_networks_holds_what_rounds_scatter(model):
     """What the machine did meanwhile, a user sees too."""
     steady, shaken = (
         fitted_to_operators(
-            board(blank()), model, [made_up_network(model, number, noise) for number in range(20)]
+            board(blank()), model, [made_up_network(model, number, noise) for number in range(10)]
         ).calibration
-        for noise in (0.0, 0.2)
+        for noise in (0.0, 0.4)
     )
     assert steady is not None and shaken is not None
     assert steady.corrections == shaken.corrections
     assert shaken.high > 1.15 * steady.high >= 1.15
-    assert shaken.high > math.exp(0.15) and shaken.low == pytest.approx(1 / shaken.high)
+    assert shaken.high > math.exp(0.3) and shaken.low == pytest.approx(1 / shaken.high)
 
 
 def test_short_networks_that_are_quicker_are_predicted(model):

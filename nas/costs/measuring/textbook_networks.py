@@ -19,6 +19,7 @@ from nas.costs.measuring.network_parts import (
 
 MOST_FEATURES = 8192
 """At most so many numbers of a picture go into a perceptron."""
+MOST_CHANNELS = 512
 CLASSIC: tuple[Activation, ...] = (nn.ReLU, nn.ReLU, nn.LeakyReLU, nn.Tanh)
 
 
@@ -56,6 +57,23 @@ def _shrinking(
     return [*layers, (nn.MaxPool2d, nn.AvgPool2d)[dice.number(0, 1)](2)], side // 2
 
 
+def tapering(dice: Dice) -> Drawn:
+    """Ordinary convolutions that double the channels whenever they halve the picture, down to a few pixels:
+    most of the weights meet few positions."""
+    side, width, activation = dice.one(32, 32, 48, 64), dice.channels(24, 96), dice.activation(CLASSIC)
+    layers: list[nn.Module] = [nn.Conv2d(3, width, 3, 1, 1), activation()]
+    shape = (3, side, side)
+    while side > dice.one(2, 3, 4):
+        outer, pools = min(dice.channels(1.4 * width, 2.2 * width), MOST_CHANNELS), dice.happens(0.5)
+        layers += [nn.MaxPool2d(2)] if pools else []
+        layers += [nn.Conv2d(width, outer, 3, 1 if pools else 2, 1), activation()]
+        width, side = outer, side // 2
+        for _ in range(dice.number(0, 2)):
+            layers += [nn.Conv2d(width, width, 3, 1, 1), activation()]
+    head = nn.Linear(width, dice.size(5, 200))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head), shape
+
+
 def branched(dice: Dice) -> Drawn:
     """Convolutions of several kernels beside each other, which are joined."""
     side, width, activation = dice.one(64, 96, 112, 128, 160), dice.channels(16, 64), dice.activation()
@@ -74,7 +92,7 @@ def branched(dice: Dice) -> Drawn:
 def _branch(dice: Dice, width: int, activation: Activation) -> tuple[nn.Module, int]:
     """One branch, and the channels that it gives."""
     outer, inner = dice.channels(16, 96), dice.channels(8, 64)
-    kind = dice.number(0, 4)
+    kind = dice.one(0, 1, 2, 3, 4, 4)
     if kind == 0:
         return nn.Conv2d(width, outer, 1), outer
     if kind == 1:
@@ -83,24 +101,43 @@ def _branch(dice: Dice, width: int, activation: Activation) -> tuple[nn.Module, 
     if kind == 2:
         rows = nn.Conv2d(inner, inner, (1, 7), padding=(0, 3))
         return nn.Sequential(*begin, rows, nn.Conv2d(inner, outer, (7, 1), padding=(3, 0))), outer
+    if kind == 3:
+        reach = dice.one(2, 3, 6, 12)
+        return nn.Conv2d(width, outer, 3, 1, reach, reach), outer
     kernel = dice.one(3, 3, 5)
     return nn.Sequential(*begin, nn.Conv2d(inner, outer, kernel, 1, kernel // 2)), outer
 
 
 def generator(dice: Dice) -> Drawn:
-    """Transposed convolutions that make a picture of a vector or of a small map."""
-    width, activation = dice.channels(64, 256), dice.activation(CLASSIC)
+    """Transposed convolutions, or larger pictures convolved, that make a picture of a vector or a map."""
+    width, activation = dice.channels(48, 256), dice.activation(CLASSIC)
     layers, shape = _first_map(dice, width)
     for _ in range(dice.number(2, 3)):
         outer = max(8, dice.channels(width // 3, width // 1.5))
-        kernel = dice.one(2, 3, 4, 4, 5, 6)
-        larger = nn.ConvTranspose2d(width, outer, kernel, 2, (kernel - 1) // 2, kernel % 2)
-        layers += [activation(), larger]
-        if dice.happens(0.3):
-            layers += [activation(), nn.Conv2d(outer, outer, 3, 1, 1)]
+        layers += [activation(), *_larger(dice, width, outer)]
         width = outer
-    last = nn.ConvTranspose2d(width, 3, 4, 2, 1) if dice.happens(0.5) else nn.Conv2d(width, 3, 5, 1, 2)
-    return nn.Sequential(*layers, activation(), last, dice.activation(CURVES)()), shape
+    return nn.Sequential(*layers, activation(), _picture(dice, width), dice.activation(CURVES)()), shape
+
+
+def _larger(dice: Dice, width: int, outer: int) -> list[nn.Module]:
+    """What doubles the side of a map."""
+    if dice.happens(0.4):
+        mode = ("nearest", "bilinear")[dice.number(0, 1)]
+        return [nn.Upsample(None, 2.0, mode), nn.Conv2d(width, outer, 3, 1, 1)]
+    kernel = dice.one(2, 3, 4, 4, 5, 6)
+    larger = nn.ConvTranspose2d(width, outer, kernel, 2, (kernel - 1) // 2, kernel % 2)
+    return [larger, nn.ReLU(), nn.Conv2d(outer, outer, 3, 1, 1)] if dice.happens(0.3) else [larger]
+
+
+def _picture(dice: Dice, width: int) -> nn.Module:
+    """What makes the picture of the last map: as large, twice or three times."""
+    channels = dice.one(1, 3)
+    lasts = (
+        nn.Conv2d(width, channels, 5, 1, 2),
+        nn.ConvTranspose2d(width, channels, 4, 2, 1),
+        nn.ConvTranspose2d(width, channels, 9, 3, 3),
+    )
+    return lasts[dice.number(0, 2)]
 
 
 def _first_map(dice: Dice, width: int) -> tuple[list[nn.Module], tuple[int, ...]]:
@@ -110,6 +147,7 @@ def _first_map(dice: Dice, width: int) -> tuple[list[nn.Module], tuple[int, ...]
         return [nn.ConvTranspose2d(inner, width, side)], (inner, 1, 1)
     if kind == 1:
         return [nn.Linear(inner, width * side**2), nn.Unflatten(1, (width, side, side))], (inner,)
+    inner = dice.one(1, 3, inner)
     return [nn.Conv2d(inner, width, 3, 1, 1)], (inner, 2 * side, 2 * side)
 
 
