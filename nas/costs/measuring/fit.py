@@ -24,11 +24,11 @@ NAMED = 12
 LINE_VARIANCE = 0.1
 NAME_VARIANCE = 1.0
 NEAR_VARIANCE = 0.5
-NOISE_VARIANCE = 0.02
+NOISE_VARIANCE = 0.01
 REACH = 1.5
 """The prior of a log factor, as of a Gaussian process: how much it is believed to change by a width of each
 size, by the operator's name, near what was measured; and how noisy a measurement is."""
-POINTS = 300
+POINTS = 400
 """What is near is told for at most so many kernels of a kind, spread over all of them."""
 LEAST_WIDTH = 0.8
 """Sizes of which few kernels have another one are not told apart more sharply."""
