@@ -33,7 +33,14 @@ from nas.costs.measuring.network_parts import (
 )
 from nas.costs.measuring.searched_networks import MOST_SIDE, searched
 from nas.costs.measuring.sequence_networks import channelwise, farther, recurrent, shorter, waveform
-from nas.costs.measuring.textbook_networks import branched, classic, generator, tapering, text
+from nas.costs.measuring.textbook_networks import (
+    branched,
+    classic,
+    full_size,
+    generator,
+    tapering,
+    text,
+)
 
 MOST_WEIGHTS = 16_000_000
 """A perceptron has at most so many weights."""
@@ -290,6 +297,7 @@ FAMILIES: tuple[Family, ...] = (
     _light_convolutions,
     generator,
     waveform,
+    full_size,
     _perceptron,
     recurrent,
     _excited,

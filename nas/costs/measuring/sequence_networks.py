@@ -43,7 +43,7 @@ def channelwise(dice: Dice) -> Drawn:
 
 def waveform(dice: Dice) -> Drawn:
     """A long kernel over many samples of one channel, and shorter ones behind it."""
-    kernel, length, width = dice.one(10, 16, 40, 80), dice.size(2000, 16000), dice.channels(16, 96)
+    kernel, length, width = dice.one(10, 16, 40, 80, 256), dice.size(2000, 16000), dice.channels(16, 96)
     activation = dice.activation()
     layers: list[nn.Module] = [nn.Conv1d(1, width, kernel, dice.one(2, 4, 8)), activation(), nn.MaxPool1d(4)]
     return _told(dice, *_shortened(dice, layers, width, activation)), (1, length)
@@ -60,7 +60,7 @@ def _shortened(
 ) -> tuple[list[nn.Module], int]:
     """More layers behind these, and the channels that they give."""
     for _ in range(dice.number(2, 4)):
-        kernel, outer = dice.one(3, 3, 5, 7), dice.channels(16, 160)
+        kernel, outer = dice.one(3, 3, 5, 7, 15, 39), dice.channels(16, 160)
         layers = [*layers, nn.Conv1d(width, outer, kernel, dice.one(1, 1, 2), kernel // 2), activation()]
         layers += [nn.MaxPool1d(2)] if dice.happens(0.5) else []
         width = outer

@@ -12,6 +12,7 @@ from nas.costs.measuring.network_parts import (
     Activation,
     Apply,
     Attending,
+    Beside,
     Branches,
     mean_token,
     swapped,
@@ -72,6 +73,34 @@ def tapering(dice: Dice) -> Drawn:
             layers += [nn.Conv2d(width, width, 3, 1, 1), activation()]
     head = nn.Linear(width, dice.size(5, 200))
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head), shape
+
+
+def full_size(dice: Dice) -> Drawn:
+    """Pictures as published networks take them, whose first maps fill the caches: convolutions of every kind
+    with many channels."""
+    side, width, activation = dice.one(160, 192, 224, 256), dice.channels(24, 64), dice.activation()
+    kernel, stride = dice.one(3, 7, 9), dice.one(1, 2, 2)
+    layers: list[nn.Module] = [nn.Conv2d(3, width, kernel, stride, kernel // 2), activation()]
+    for number in range(dice.number(2, 4)):
+        outer, step = dice.channels(1.3 * width, 2.2 * width), 2 if number or stride == 1 else 1
+        layers += [*_strided(dice, width, outer, step), activation()]
+        width = outer
+        if dice.happens(0.5):
+            layers += [Beside(*_strided(dice, width, width, 1)), activation()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1)), (3, side, side)
+
+
+def _strided(dice: Dice, width: int, outer: int, stride: int) -> list[nn.Module]:
+    """Separable, grouped or ordinary convolutions, of which one has a stride."""
+    kind, kernel = dice.number(0, 2), dice.one(3, 3, 5)
+    if kind == 0:
+        each = nn.Conv2d(width, width, kernel, stride, kernel // 2, groups=width)
+        return [each, nn.Conv2d(width, outer, 1)]
+    if kind == 1:
+        inner = 32 * max(1, outer // 48)
+        grouped = nn.Conv2d(inner, inner, 3, stride, 1, groups=dice.one(2, 8, 32))
+        return [nn.Conv2d(width, inner, 1), nn.ReLU(), grouped, nn.ReLU(), nn.Conv2d(inner, outer, 1)]
+    return [nn.Conv2d(width, outer, 3, stride, 1)]
 
 
 def branched(dice: Dice) -> Drawn:
