@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -99,10 +100,18 @@ class Correction:
             places = self.places(sizes_of(operators, traffic))
             exponent = exponent + places @ np.array([size.weight for size in self.sizes.values()])
             if self.points:
-                near = closeness(places, np.array([point.place for point in self.points]), self.reach)
-                exponent = exponent + near @ np.array([point.pull for point in self.points])
+                near = closeness(places, self._point_places, self.reach)
+                exponent = exponent + near @ self._pulls
         found: NDArray[np.float64] = np.clip(np.exp(exponent), self.smallest, self.largest)
         return found
+
+    @cached_property
+    def _point_places(self) -> NDArray[np.float64]:
+        return np.array([point.place for point in self.points])
+
+    @cached_property
+    def _pulls(self) -> NDArray[np.float64]:
+        return np.array([point.pull for point in self.points])
 
     def places(self, sizes: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         """Where kernels lie among those that were measured, of shape (n, sizes)."""
