@@ -145,7 +145,7 @@ def _sources() -> Sequence[dict[str, str]]:
         {
             "what": "plain_memory_share of batch_norm, plain_element_cycles, plain_tap_cycles",
             "from": "FBNet latencies of HELP (arXiv:2106.08630), five GPUs in eager fp32: "
-            "rounded by hand, by the order of networks; the best cycles of Pascal and of Turing agree",
+            "rounded by hand, by the order of networks",
             "date": date,
         },
         {

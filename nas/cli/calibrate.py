@@ -113,7 +113,7 @@ def _by_kernels(
     with click.progressbar(length=100, label="measuring", file=sys.stderr, hidden=quiet) as bar:
 
         def show(done: int, number: int) -> None:
-            bar.update(100 * done // number - bar.pos)
+            bar.update(min(99, 100 * done // number) - bar.pos)  # the last is for the fit
 
         found = calibrate(
             replace(plain, **profile),
@@ -123,6 +123,7 @@ def _by_kernels(
             on_progress=show,
             networks=networks,
         )
+        bar.update(100 - bar.pos)
     if found.busy is not None:
         click.echo(f"note: {found.busy}: measure again when it is quiet, or trust this less", err=True)
     return found.target

@@ -14,6 +14,7 @@ the scale of all.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -92,18 +93,23 @@ class Correction:
     reach: float = 1.0
     added_ms: float = 0.0
 
-    def factors(self, operators: Sequence[Operator], traffic: float = 1.0) -> NDArray[np.float64]:
-        """The factor of each operator within a network of so much traffic, of shape (n,)."""
-        own = np.array([self.names.get(operator.name, 1.0) for operator in operators])
-        exponent = np.log(self.scale * own)
+    def factors(
+        self, operators: Sequence[Operator], traffics: Sequence[float] = (1.0,)
+    ) -> NDArray[np.float64]:
+        """The factor of each operator within networks of such traffics, of shape (traffics, n)."""
+        exponent = np.log([self.scale * self.names.get(operator.name, 1.0) for operator in operators])
         if self.sizes:
-            places = self.places(sizes_of(operators, traffic))
-            exponent = exponent + places @ np.array([size.weight for size in self.sizes.values()])
+            places = self.places(sizes_of(operators, traffics))
+            exponent = exponent + places @ self._weights
             if self.points:
                 near = closeness(places, self._point_places, self.reach)
                 exponent = exponent + near @ self._pulls
-        found: NDArray[np.float64] = np.clip(np.exp(exponent), self.smallest, self.largest)
-        return found
+        factors = np.clip(np.exp(exponent), self.smallest, self.largest)
+        return np.broadcast_to(factors, (len(traffics), len(operators)))
+
+    @cached_property
+    def _weights(self) -> NDArray[np.float64]:
+        return np.array([size.weight for size in self.sizes.values()])
 
     @cached_property
     def _point_places(self) -> NDArray[np.float64]:
@@ -114,18 +120,20 @@ class Correction:
         return np.array([point.pull for point in self.points])
 
     def places(self, sizes: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Where kernels lie among those that were measured, of shape (n, sizes)."""
+        """Where kernels lie among those that were measured, of shape (n, sizes), or with the traffic among
+        the sizes (traffics, n, sizes)."""
         columns = [
             np.clip((np.log(sizes[name]) - size.centre) / size.width, size.low, size.high)
             for name, size in self.sizes.items()
         ]
-        return np.stack(columns, axis=1)
+        return np.stack(np.broadcast_arrays(*columns), axis=-1)
 
 
 def closeness(places: NDArray[np.float64], points: NDArray[np.float64], reach: float) -> NDArray[np.float64]:
-    """1 where a place is a point, towards 0 as it is farther than `reach`, of shape (places, points)."""
-    squares = ((places[:, None, :] - points[None, :, :]) ** 2).sum(axis=2)
-    near: NDArray[np.float64] = np.exp(-squares / (2 * reach**2))
+    """1 where a place is a point, towards 0 as it is farther than `reach`, of shape (…, points) for places of
+    shape (…, sizes)."""
+    squares = (places**2).sum(axis=-1)[..., None] + (points**2).sum(axis=-1) - 2 * places @ points.T
+    near: NDArray[np.float64] = np.exp(-np.maximum(squares, 0.0) / (2 * reach**2))
     return near
 
 
@@ -179,15 +187,18 @@ class Calibration:
     warmth: Warmth | None = None
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
 
-    def factors(self, operators: Sequence[Operator], traffic: float = 1.0) -> NDArray[np.float64]:
-        """What the kernel time of each operator is multiplied by, of shape (n,), within a network that moves
-        so many bytes in one run."""
-        factors = np.full(len(operators), self.scale)
-        keys = np.array([self.key_of(operator) for operator in operators])
-        for key, correction in self.corrections.items():
-            chosen = np.flatnonzero(keys == key).tolist()
-            if chosen:
-                factors[chosen] = correction.factors([operators[index] for index in chosen], traffic)
+    def factors(
+        self, operators: Sequence[Operator], traffics: Sequence[float] = (1.0,)
+    ) -> NDArray[np.float64]:
+        """What the kernel time of each operator is multiplied by within networks that move so many bytes in
+        one run, of shape (traffics, n)."""
+        factors = np.full((len(traffics), len(operators)), self.scale)
+        alike: dict[str, list[int]] = defaultdict(list)
+        for index, operator in enumerate(operators):
+            alike[self.key_of(operator)].append(index)
+        for key in alike.keys() & self.corrections.keys():
+            chosen = [operators[index] for index in alike[key]]
+            factors[:, alike[key]] = self.corrections[key].factors(chosen, traffics)
         return factors
 
     @property
@@ -223,20 +234,18 @@ def kind_of(key: str) -> str:
 
 
 def sizes_of(
-    operators: Sequence[Operator], traffic: float | Sequence[float] = 1.0
+    operators: Sequence[Operator], traffics: Sequence[float] = (1.0,)
 ) -> Mapping[str, NDArray[np.float64]]:
-    """SIZES → that size of each operator, at least 1; `traffic` is what the network of each moves in one run,
-    in bytes.
+    """SIZES → that size of each operator, at least 1, of shape (n,); the traffic, what a network moves in one
+    run in bytes, of shape (traffics, 1).
 
     Convolutions are seen as matrix products: rows are positions, columns and inner those of one group. Their
     `misaligned` is 2 where one of the numbers of channels is no multiple of LANES, 4 where both are not;
     `transposed` is 2 for those that make pictures larger, `dimensions` are those of a map. The groups of
     recurrent layers are their matrices: each layer and direction takes its own steps.
     """
-    rows = np.array([_sizes(operator) for operator in operators], dtype=np.float64).reshape(
-        -1, len(SIZES) - 1
-    )
-    columns = [*rows.T, np.broadcast_to(np.asarray(traffic, dtype=np.float64), len(rows))]
+    rows = np.array([_sizes(operator) for operator in operators], dtype=np.float64)
+    columns = [*rows.reshape(-1, len(SIZES) - 1).T, np.array(traffics, dtype=np.float64)[:, None]]
     return {name: np.maximum(column, 1.0) for name, column in zip(SIZES, columns, strict=True)}
 
 

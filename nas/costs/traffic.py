@@ -14,10 +14,10 @@ TRAFFICS = (0.25e6, 1e6, 4e6, 16e6, 64e6)
 """The bytes at which operators are told: from the nearest caches of a processor to more than all of them."""
 
 
-def within(traffic: float) -> float:
+def in_range(traffic: float) -> float:
     """Bytes moved in one run, held to the range of TRAFFICS.
 
-    >>> within(5e9), within(2e6)
+    >>> in_range(5e9), in_range(2e6)
     (64000000.0, 2000000.0)
     """
     return min(max(traffic, TRAFFICS[0]), TRAFFICS[-1])

@@ -63,23 +63,22 @@ def assembled(
     start: Start,
     bounds: tuple[float, float],
     calibration: Calibration | None,
-    at_traffics: Sequence[Sequence[Time]] = (),
+    at_traffics: NDArray[np.float64] | None = None,
 ) -> Cost:
     """The cost of a trace whose operators take these times after a start, with the `bounds` of their sum;
-    `at_traffics` are their times at TRAFFICS, where those differ.
+    `at_traffics` are their latencies at TRAFFICS, of shape (TRAFFICS, n), where those differ.
 
     Its amounts are latency, bounds and energy as the operators add up, then, where they depend on it, the
     traffic and the latency at each of TRAFFICS, from which `finished` makes the figures of a network.
     """
     sums = (sum(time.latency for time in times), *bounds, _energy_mj(steps, times, target))
-    latencies = np.array([[time.latency for time in each] for each in at_traffics])
-    moved = (trace.bytes_moved, *latencies.sum(axis=1).tolist()) if at_traffics else ()
+    moved = () if at_traffics is None else (trace.bytes_moved, *at_traffics.sum(axis=1).tolist())
     amounts = (*sums, *moved)
     figures = finished(np.array([amounts]), start, target, calibration)
     latency, low, high, energy = figures[0].tolist()
     own = np.array([time.latency for time in times])
-    if at_traffics:
-        own = traffic_shares([trace.bytes_moved])[0] @ latencies
+    if at_traffics is not None:
+        own = traffic_shares([trace.bytes_moved])[0] @ at_traffics
     own = own * _warm(np.array([start.latency + own.sum()]), calibration)
     return Cost(
         target=target.label,

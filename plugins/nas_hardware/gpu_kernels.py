@@ -74,9 +74,8 @@ class GpuConstants:
     traffic of planar convolutions is spent on their order. `misaligned` is the factor of products by what
     their sizes are multiples of: ``1``, ``2`` or ``4`` numbers; ``innermost`` of convolutions that lie so;
     ``plane`` of planar ones by the size of a map. Those that begin with `plain_` are of precisions without
-    matrix units. `generations` are constants of products on tensor cores that differ by
-    compute capability, those of a measured sibling where it was not measured itself. `walk_step_us` is one
-    step of a walk.
+    matrix units. `generations` are constants of products on tensor cores that differ by compute capability,
+    those of a measured sibling where it was not measured itself. `walk_step_us` is one step of a walk.
     """
 
     tensor: TensorConstants
@@ -95,6 +94,17 @@ class GpuConstants:
     misaligned: Mapping[str, float]
     walk_step_us: float
     generations: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def of_streams(self, tensor: bool) -> tuple[Column, Column, Column, Column]:
+        """The constants that PLAIN names: of precisions with matrix units, or of those without."""
+        if tensor:
+            return self.memory_share, self.element_cycles, self.tap_cycles, self.line_cycles
+        return (
+            self.plain_memory_share,
+            self.plain_element_cycles,
+            self.plain_tap_cycles,
+            self.plain_line_cycles,
+        )
 
     def tensor_of(self, generation: str) -> TensorConstants:
         """The constants of products on the tensor cores of a generation."""
@@ -171,8 +181,7 @@ def _alignment(sizes: Column) -> Column:
 def streams_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
     """The milliseconds of kernels that stream."""
     classes = work.classes
-    prefix = "" if speed.tensor else "plain_"
-    share, by_element, by_tap, by_line = (getattr(constants, prefix + name)[classes] for name in PLAIN)
+    share, by_element, by_tap, by_line = (each[classes] for each in constants.of_streams(speed.tensor))
     lanes = speed.vector * speed.streaming / 2
     cycles = by_element + by_tap * work["taps"]
     lines = by_line * work["lines"] / (speed.units * speed.clock * speed.streaming)

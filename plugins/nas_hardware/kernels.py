@@ -56,11 +56,9 @@ def kernels_of(steps: Sequence[Step], target: Target) -> Kernels:
         busy = cpu_kernel_ms(operators, speed_of(target), moved, target.runtime)
     else:
         busy = _assumed_ms(operators, moved, target)
-    launched = np.array([each if step.is_kernel else 0.0 for step in steps])
-    if _runs_whole(target) or (
-        on_cpu(target) and target.runtime == "eager"
-    ):  # dispatch is all that begins a kernel there
-        launched[:] = 0.0
+    dispatch_is_all = on_cpu(target) and target.runtime == "eager"
+    has_launches = not (_runs_whole(target) or dispatch_is_all)
+    launched = np.array([each if has_launches and step.is_kernel else 0.0 for step in steps])
     return Kernels(busy, launched, _computes(operators, moved, target))
 
 

@@ -54,24 +54,41 @@ class _Speed:
     has_sparse_kernels: bool
 
 
+@dataclass(frozen=True)
+class _Kernels:
+    """Operators in networks of several traffics: what each takes, and for how much of that it works, of shape
+    (traffics, n); whether operations or bytes take longer, of shape (n,)."""
+
+    latency_ms: NDArray[np.float64]
+    busy_ms: NDArray[np.float64]
+    computes: NDArray[np.bool_]
+
+
 def predict(trace: Trace, target: Target) -> Cost:
     """The cost of a traced module on a target; latency, interval and energy are sums over its operators, at
     the traffics that a calibration tells apart."""
     steps = executed(trace.operators, rules_of(target))
     calibration = calibration_for(target, NAME)
     knows_traffic = calibration is not None and calibration.knows_traffic
-    told = [_times(steps, target, traffic) for traffic in (TRAFFICS if knows_traffic else (1.0,))]
-    usual = told[len(told) // 2]
+    kernels = _kernels(steps, target, TRAFFICS if knows_traffic else (1.0,))
+    middle = len(kernels.latency_ms) // 2
+    rows = zip(
+        kernels.latency_ms[middle].tolist(),
+        kernels.busy_ms[middle].tolist(),
+        kernels.computes.tolist(),
+        steps,
+        strict=True,
+    )
     return assembled(
         trace,
         target,
         VERSION,
         steps,
-        usual,
+        [_time(*row) for row in rows],
         start=_start(target, calibration),
-        bounds=_interval(steps, usual, calibration),
+        bounds=_interval(steps, kernels.latency_ms[middle], calibration),
         calibration=calibration,
-        at_traffics=told if knows_traffic else (),
+        at_traffics=kernels.latency_ms if knows_traffic else None,
     )
 
 
@@ -81,28 +98,34 @@ def finish(amounts: NDArray[np.float64], target: Target) -> NDArray[np.float64]:
     return finished(amounts, _start(target, calibration), target, calibration)
 
 
-def _times(steps: Sequence[Step], target: Target, traffic: float) -> list[Time]:
-    """What each operator takes in a network of so much traffic."""
+def _kernels(steps: Sequence[Step], target: Target, traffics: Sequence[float]) -> _Kernels:
+    """What each operator takes in networks of such traffics."""
     speed, calibration = _speed(target), calibration_for(target, NAME)
-    factors, added = np.ones(len(steps)), np.zeros(len(steps))
+    operators = [step.operator for step in steps]
+    compute, memory = _least_ms(steps, speed)
+    busy = np.maximum(compute, memory) * np.ones((len(traffics), 1))
+    added = np.zeros(len(steps))
     if calibration is not None:
-        operators = [step.operator for step in steps]
-        factors, added = calibration.factors(operators, traffic), calibration.added_ms(operators)
-    rows = zip(steps, factors.tolist(), added.tolist(), strict=True)
-    return [_time(step, speed, factor, added_ms) for step, factor, added_ms in rows]
+        busy *= calibration.factors(operators, traffics)
+        added = calibration.added_ms(operators)
+    launched = np.maximum(speed.launch_ms + busy, speed.least_ms) + added
+    is_kernel = np.array([step.is_kernel for step in steps], dtype=bool)
+    return _Kernels(np.where(is_kernel, launched, busy), busy, compute >= memory)
 
 
-def _time(step: Step, speed: _Speed, factor: float, added_ms: float) -> Time:
-    operator = step.operator
-    peak = speed.matrix if operator.kind in MATRIX_KINDS else speed.vector
-    compute_share, memory_share = _shares(operator, speed)
-    compute = operator.flops / (peak * compute_share)
-    memory = step.bytes_moved / (speed.bandwidth * memory_share)
-    busy = factor * max(compute, memory)
-    if not step.is_kernel:
-        return Time(busy, "compute" if compute >= memory else "memory")
-    latency = max(speed.launch_ms + busy, speed.least_ms) + added_ms
-    return kernel_time(latency, busy, compute >= memory)
+def _least_ms(steps: Sequence[Step], speed: _Speed) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What the operations and the bytes of each operator take, each of shape (n,)."""
+    shares = np.array([_shares(step.operator, speed) for step in steps]).reshape(-1, 2)
+    peaks = [speed.matrix if step.operator.kind in MATRIX_KINDS else speed.vector for step in steps]
+    flops = np.array([step.operator.flops for step in steps], dtype=np.float64)
+    moved = np.array([step.bytes_moved for step in steps], dtype=np.float64)
+    return flops / (np.array(peaks) * shares[:, 0]), moved / (speed.bandwidth * shares[:, 1])
+
+
+def _time(latency: float, busy: float, computes: bool, step: Step) -> Time:
+    if step.is_kernel:
+        return kernel_time(latency, busy, computes)
+    return Time(latency, "compute" if computes else "memory")
 
 
 def _shares(operator: Operator, speed: _Speed) -> tuple[float, float]:
@@ -124,10 +147,9 @@ def _start(target: Target, calibration: Calibration | None) -> Start:
 
 
 def _interval(
-    steps: Sequence[Step], times: Sequence[Time], calibration: Calibration | None
+    steps: Sequence[Step], latencies: NDArray[np.float64], calibration: Calibration | None
 ) -> tuple[float, float]:
     """The bounds of all operators; their errors are taken to go together, so bounds add up too."""
-    latencies = np.array([time.latency for time in times])
     lows = np.full(len(steps), assumptions.LOW_FACTOR)
     highs = np.full(len(steps), assumptions.HIGH_FACTOR)
     if calibration is not None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nas.costs.target import Target
 
 NAME = "utilisation"
-VERSION = "utilisation 4"
+VERSION = "utilisation 5"
 
 
 def predict(trace: Trace, target: Target) -> Cost:
@@ -42,7 +42,7 @@ def predict(trace: Trace, target: Target) -> Cost:
     busy = kernels.busy_ms
     launch = kernels.launch_ms
     if calibration is not None:
-        busy = busy * calibration.factors(trace.operators)
+        busy = busy * calibration.factors(trace.operators)[0]
         launch = launch + calibration.added_ms(trace.operators) * [step.is_kernel for step in steps]
     launched = launch + busy
     latencies = combined_ms(dispatch_ms(trace.operators, target), launched, target)

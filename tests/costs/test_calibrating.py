@@ -71,6 +71,16 @@ def made_up_network(model, number: int, noise: float = 0.0) -> MeasuredNetwork:
     return MeasuredNetwork(network.name, found, times, rounds)
 
 
+def off_by(model, found, unseen: list[MeasuredNetwork]) -> float:
+    """The middle one of the errors of networks, whose operators add up to them."""
+    errors = []
+    for network in unseen:
+        cost = model.price(network.trace, found)
+        errors.append(abs(math.log(cost.latency_ms / network.rounds_ms[0])))
+        assert sum(operator.latency_ms for operator in cost.operators) == pytest.approx(cost.latency_ms)
+    return float(np.median(errors))
+
+
 def test_operators_of_networks_predict_other_networks(model):
     known = [made_up_network(model, number) for number in (0, 1, 3, 5, 6, 9, 11)]
     found = fitted_to_operators(board(blank()), model, known)
@@ -86,12 +96,12 @@ def test_the_interval_of_networks_holds_what_rounds_scatter(model):
         fitted_to_operators(
             board(blank()), model, [made_up_network(model, number, noise) for number in range(10)]
         ).calibration
-        for noise in (0.0, 0.4)
+        for noise in (0.0, 0.2)
     )
     assert steady is not None and shaken is not None
     assert steady.corrections == shaken.corrections
-    assert shaken.high > 1.15 * steady.high >= 1.15
-    assert shaken.high > math.exp(0.3) and shaken.low == pytest.approx(1 / shaken.high)
+    assert shaken.high > 1.1 * steady.high >= 1.1
+    assert shaken.high > math.exp(0.15) and shaken.low == pytest.approx(1 / shaken.high)
 
 
 def test_short_networks_that_are_quicker_are_predicted(model):
@@ -106,12 +116,7 @@ def test_short_networks_that_are_quicker_are_predicted(model):
 
     found = fitted_to_operators(board(blank()), model, [quicker(number) for number in range(40)])
     assert found.calibration is not None and found.calibration.warmth is not None
-    errors = []
-    for unseen in map(quicker, range(40, 48)):
-        cost = model.price(unseen.trace, found)
-        errors.append(abs(math.log(cost.latency_ms / unseen.rounds_ms[0])))
-        assert sum(operator.latency_ms for operator in cost.operators) == pytest.approx(cost.latency_ms)
-    assert np.median(errors) < 0.07
+    assert off_by(model, found, [quicker(number) for number in range(40, 48)]) < 0.07
 
 
 def test_networks_that_move_much_are_predicted(model):
@@ -125,12 +130,7 @@ def test_networks_that_move_much_are_predicted(model):
 
     found = fitted_to_operators(board(blank()), model, [slower(number) for number in range(48)])
     assert found.calibration is not None and found.calibration.knows_traffic
-    errors = []
-    for unseen in map(slower, range(48, 60)):
-        cost = model.price(unseen.trace, found)
-        errors.append(abs(math.log(cost.latency_ms / unseen.rounds_ms[0])))
-        assert sum(operator.latency_ms for operator in cost.operators) == pytest.approx(cost.latency_ms)
-    assert np.median(errors) < 0.05
+    assert off_by(model, found, [slower(number) for number in range(48, 60)]) < 0.02
 
 
 def test_calibrating_a_processor_for_a_moment(model, monkeypatch, tmp_path):

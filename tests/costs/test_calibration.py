@@ -11,7 +11,8 @@ from torch import nn
 
 from nas.costs import Device, Figure, Target, read_target, resolve_target
 from nas.costs.calibration import SIZES, Bounds, Calibration, Correction, Point, Size, Warmth, sizes_of
-from nas.costs.operators import Operator
+from nas.costs.measuring.fit import POINTS
+from nas.costs.operators import KINDS, Operator
 from nas.costs.reading import Reading
 from nas.costs.target_text import target_text
 from nas.costs.trace import trace
@@ -40,15 +41,15 @@ def calibration(**changes: object) -> Calibration:
 
 def test_one_scale_multiplies_everything():
     found = calibration(scale=1.5).factors([operator(), operator("conv")])
-    assert found.tolist() == [1.5, 1.5]
-    assert calibration().factors([]).shape == (0,)
+    assert found.tolist() == [[1.5, 1.5]]
+    assert calibration().factors([], (1e6, 4e6)).shape == (2, 0)
 
 
 def test_a_kind_has_its_own_scale_and_its_operators_theirs():
     correction = Correction(2.0, 5, 0.1, 10.0, names={"gelu": 3.0})
     found = calibration(scale=0.5, corrections={"pointwise": correction})
     operators = [operator(), operator(name="gelu"), operator("norm")]
-    assert found.factors(operators) == pytest.approx([2.0, 6.0, 0.5])
+    assert found.factors(operators)[0] == pytest.approx([2.0, 6.0, 0.5])
 
 
 def test_what_comes_on_top_goes_by_the_kind():
@@ -65,7 +66,7 @@ def test_an_operator_with_a_correction_of_its_own_has_that_alone():
     }
     found = calibration(corrections=corrections)
     operators = [operator(name="gelu"), operator(name="relu"), operator("norm", name="gelu")]
-    assert found.factors(operators).tolist() == pytest.approx([3.0, 2.0, 1.0])
+    assert found.factors(operators)[0] == pytest.approx([3.0, 2.0, 1.0])
     assert found.added_ms(operators).tolist() == [0.5, 0.25, 0.0]
 
 
@@ -74,7 +75,7 @@ def test_a_factor_is_a_power_of_a_size_within_what_was_measured():
     size = Size(centre=np.log(100.0), width=width, weight=width * 0.5, low=-1.0, high=1.0)
     correction = Correction(1.0, 30, 0.2, 2.0, sizes={"flops": size})
     found = calibration(corrections={"pointwise": correction})
-    factors = found.factors([operator(flops=flops) for flops in (100, 1000, 10**6, 10, 1)])
+    factors = found.factors([operator(flops=flops) for flops in (100, 1000, 10**6, 10, 1)])[0]
     assert factors[0] == pytest.approx(1.0)
     assert factors[1] == pytest.approx(2.0), "the square root of 10, held to the largest factor"
     assert factors[2] == factors[1], "nothing is extrapolated"
@@ -85,9 +86,8 @@ def test_a_point_pulls_what_is_near():
     size = Size(centre=0.0, width=1.0, weight=0.0, low=0.0, high=100.0)
     point = Point((float(np.log(100.0)),), float(np.log(3.0)))
     correction = Correction(1.0, 30, 0.1, 10.0, sizes={"flops": size}, points=(point,), reach=1.0)
-    near, far = calibration(corrections={"pointwise": correction}).factors(
-        [operator(flops=100), operator(flops=10**9)]
-    )
+    operators = [operator(flops=100), operator(flops=10**9)]
+    near, far = calibration(corrections={"pointwise": correction}).factors(operators)[0]
     assert near == pytest.approx(3.0)
     assert far == pytest.approx(1.0)
 
@@ -115,7 +115,7 @@ def test_sizes_see_a_convolution_as_a_matrix_product():
     assert set(found) == set(SIZES)
     larger = sizes_of([operator("conv", **dims, stride_0=2, stride_1=2, out_0=7, out_1=6, transposed=1)])
     assert larger["transposed"].item() == 2
-    narrow = sizes_of([operator("conv", kernel_0=3, dilation_0=4, out_0=7)], 5e6)
+    narrow = sizes_of([operator("conv", kernel_0=3, dilation_0=4, out_0=7)], [5e6])
     assert {name: narrow[name].item() for name in ("dilation", "dimensions", "traffic")} == {
         "dilation": 4,
         "dimensions": 1,
@@ -123,9 +123,11 @@ def test_sizes_see_a_convolution_as_a_matrix_product():
     }
 
 
-def test_sizes_take_a_traffic_for_each_operator():
-    assert sizes_of([operator(), operator()], [2e6, 3e6])["traffic"].tolist() == [2e6, 3e6]
-    assert sizes_of([], 2e6)["traffic"].shape == (0,)
+def test_sizes_are_of_each_operator_and_traffic_of_each_network():
+    found = sizes_of([operator(), operator(), operator()], [2e6, 0.0])
+    assert found["traffic"].tolist() == [[2e6], [1.0]]
+    assert {values.shape for name, values in found.items() if name != "traffic"} == {(3,)}
+    assert sizes_of([])["flops"].shape == (0,)
 
 
 def test_a_factor_may_depend_on_what_the_network_moves():
@@ -136,9 +138,10 @@ def test_a_factor_may_depend_on_what_the_network_moves():
         found.knows_traffic and not calibration(corrections={"conv": Correction(1.0, 3, 1, 1)}).knows_traffic
     )
     operators = [operator("conv"), operator("norm")]
-    assert found.factors(operators, 4e6) == pytest.approx([1.0, 1.0])
-    assert found.factors(operators, 1e9) == pytest.approx([math.exp(0.5), 1.0])
-    assert found.factors(operators) == pytest.approx([math.exp(-0.5), 1.0]), "the least that was measured"
+    middle, much = found.factors(operators, [4e6, 1e9])
+    assert middle == pytest.approx([1.0, 1.0])
+    assert much == pytest.approx([math.exp(0.5), 1.0])
+    assert found.factors(operators)[0] == pytest.approx([math.exp(-0.5), 1.0]), "the least that was measured"
 
 
 @pytest.mark.parametrize(
@@ -230,6 +233,18 @@ WRONG = {
     "an unknown figure": ("[calibration.figures]\nfp32", "[calibration.figures]\nfp31", ["fp31_tflops"]),
     "an unknown key": ("kernels = 4", "kernel = 4", ["kernel"]),
 }
+
+
+def test_the_largest_calibration_is_read_again(tmp_path):
+    """Each kind with as many points as there are, of every size."""
+    size = Size(-12.345678901234567, 1.2345678901234567, -0.12345678901234567, -3.4567890123456789, 3.25)
+    places = np.random.default_rng(0).normal(size=(POINTS, len(SIZES))).round(4).tolist()
+    points = tuple(Point(tuple(place), -0.123456) for place in places)
+    correction = replace(full().corrections["rnn"], sizes=dict.fromkeys(SIZES, size), points=points)
+    whole = calibration(corrections=dict.fromkeys(KINDS, correction))
+    path = tmp_path / "large.toml"
+    path.write_text(target_text(target(whole)), encoding="utf-8")
+    assert read_target(path).calibration == whole
 
 
 @pytest.mark.parametrize("what", WRONG)

@@ -23,7 +23,7 @@ def traced(network):
 @pytest.mark.parametrize("network", SOME, ids=lambda network: network.name)
 def test_each_network_runs_on_its_input(network):
     found = traced(network)
-    assert 0 < found.macs < 5e9 and found.params < 3e7
+    assert 0 < found.macs < 3e9 and found.params < 3e7
     assert not found.unknown_operators
     assert [batch for batch, *_ in network.shapes] == [1]
 
@@ -80,13 +80,13 @@ def test_widths_are_often_usual_ones():
 
 
 def test_networks_as_a_search_finds_them_are_of_many_kernels():
-    """Few of their convolutions are run twice."""
+    """Hardly one of their convolutions is run twice."""
     many = [one for one in designed_networks(4 * len(FAMILIES)) if one.name.startswith("searched")]
     assert len(many) == 8
     for network in many:
         operators = [one for one in traced(network).operators if one.kind.startswith("conv")]
         different = {(one.dims, one.order) for one in operators}
-        assert len(operators) >= 15 and len(different) > 0.6 * len(operators)
+        assert len(operators) >= 15 and len(different) > 0.7 * len(operators)
 
 
 def test_attention_over_a_picture_is_that_over_its_positions():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas.costs.traffic import TRAFFICS, traffic_shares, within
+from nas.costs.traffic import TRAFFICS, in_range, traffic_shares
 
 
 def test_shares_are_those_of_the_traffics_on_either_side():
@@ -24,7 +24,7 @@ def test_a_measured_traffic_counts_alone(place):
 def test_nothing_is_extrapolated():
     low, high = traffic_shares([0.0, 1e15])
     assert low.tolist() == [1, 0, 0, 0, 0] and high.tolist() == [0, 0, 0, 0, 1]
-    assert (within(0.0), within(3e6), within(1e15)) == (TRAFFICS[0], 3e6, TRAFFICS[-1])
+    assert (in_range(0.0), in_range(3e6), in_range(1e15)) == (TRAFFICS[0], 3e6, TRAFFICS[-1])
 
 
 def test_shares_of_no_networks():

@@ -86,7 +86,8 @@ def _inverted_residuals(dice: Dice) -> Drawn:
 
 
 def _residuals(dice: Dice) -> Drawn:
-    size, width, activation = dice.one(48, 64, 96, 128), dice.channels(12, 64), dice.activation()
+    size, activation = dice.one(48, 64, 96, 128), dice.activation()
+    width = dice.channels(12, min(64, 4096 // size))
     layers: list[nn.Module] = [_stem(dice, width), activation()]
     if dice.happens(0.5):
         layers.append(nn.MaxPool2d(3, 2, 1))

@@ -127,7 +127,8 @@ class _Process:
         operators = [sample.operator for sample in samples]
         self._samples, self._everything = samples, everything
         self._names = sorted({operator.name for operator in operators})
-        sizes = sizes_of(operators, [sample.traffic for sample in samples])
+        traffic = np.array([sample.traffic for sample in samples])
+        sizes = {**sizes_of(operators), "traffic": traffic}
         self._sizes = _standard(sizes)
         at = Correction(1.0, 0, 1.0, 1.0, sizes=self._sizes)
         places = at.places(sizes) if self._sizes else np.zeros((len(operators), 0))

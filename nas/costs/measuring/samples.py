@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.costs.measuring.fit import Sample
-from nas.costs.traffic import within
+from nas.costs.traffic import in_range
 
 if TYPE_CHECKING:
     from nas.costs.measuring.micro import MeasuredKernel
@@ -43,7 +43,7 @@ def samples_of(trace: Trace, latencies_ms: Sequence[float], target: Target, mode
     """What the operators of a network say that take so long, one by one; nothing of those that take no
     time."""
     rows = zip(trace.operators, _parts(trace, target, model), latencies_ms, strict=True)
-    traffic = within(trace.bytes_moved)
+    traffic = in_range(trace.bytes_moved)
     return [
         Sample(operator, multiplied, max(0.0, rest), latency, traffic)
         for operator, (multiplied, rest), latency in rows

@@ -21,6 +21,7 @@ from nas.costs.measuring.network_parts import (
 MOST_FEATURES = 8192
 """At most so many numbers of a picture go into a perceptron."""
 MOST_CHANNELS = 512
+"""Channels are doubled up to so many."""
 CLASSIC: tuple[Activation, ...] = (nn.ReLU, nn.ReLU, nn.LeakyReLU, nn.Tanh)
 
 
@@ -78,7 +79,8 @@ def tapering(dice: Dice) -> Drawn:
 def full_size(dice: Dice) -> Drawn:
     """Pictures as published networks take them, whose first maps fill the caches: convolutions of every kind
     with many channels."""
-    side, width, activation = dice.one(160, 192, 224, 256), dice.channels(24, 64), dice.activation()
+    side, activation = dice.one(160, 192, 224, 256), dice.activation()
+    width = dice.channels(24, min(64, 10240 // side))
     kernel, stride = dice.one(3, 7, 9), dice.one(1, 2, 2)
     layers: list[nn.Module] = [nn.Conv2d(3, width, kernel, stride, kernel // 2), activation()]
     for number in range(dice.number(2, 4)):
