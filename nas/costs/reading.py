@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import geometric_mean
+from statistics import geometric_mean, median_high, median_low
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -61,6 +61,23 @@ def mean_reading(readings: Sequence[Reading]) -> Reading:
         geometric_mean(reading.product_ms for reading in readings),
         geometric_mean(reading.convolution_ms for reading in readings),
     )
+
+
+def middle_reading(readings: Sequence[Reading]) -> Reading:
+    """The median of each kernel, between two of them the geometric mean: what disturbed single readings says
+    nothing of the speed of the machine.
+
+    >>> middle_reading([Reading(1.0, 2.0), Reading(9.0, 2.5), Reading(1.0, 3.0)])
+    Reading(product_ms=1.0, convolution_ms=2.5)
+    """
+    return Reading(
+        _middle([reading.product_ms for reading in readings]),
+        _middle([reading.convolution_ms for reading in readings]),
+    )
+
+
+def _middle(times: Sequence[float]) -> float:
+    return geometric_mean((median_low(times), median_high(times)))
 
 
 def matrix_share(cost: Cost) -> float:

@@ -78,6 +78,13 @@ def test_what_every_kernel_takes_is_told_apart_from_what_grows_with_it(added):
     assert found == pytest.approx(0.6 + added, rel=0.05)
 
 
+def test_what_is_known_to_be_added_is_not_looked_for():
+    samples = [sample(2.0, flops=int(flops)) for flops in np.geomspace(1e3, 1e6, 12)]
+    assert fit_kind(samples, 0.0, 0.5).added_ms == 0.5
+    assert fit_corrections(samples, {"conv": 0.25})[1]["conv"].added_ms == 0.25
+    assert fit_corrections(samples)[1]["conv"] == fit_corrections(samples, {"rnn": 0.25})[1]["conv"]
+
+
 def test_few_kernels_do_not_tell_what_is_added():
     """The same kernels: one fewer than it takes are a factor alone."""
     times = np.geomspace(0.01, 10.0, TELLING_KERNELS)

@@ -11,7 +11,7 @@ from torch import nn
 
 from nas.costs.cost import Cost
 from nas.costs.measuring.reference import Usual, usual_for
-from nas.costs.reading import PRODUCT_WEIGHT, Reading, matrix_share, mean_reading
+from nas.costs.reading import PRODUCT_WEIGHT, Reading, matrix_share, mean_reading, middle_reading
 from nas.costs.trace import trace
 from nas.plugins import default_registry
 
@@ -42,6 +42,14 @@ def test_matrix_work_follows_the_product_and_all_else_the_convolution():
 def test_the_mean_of_readings_is_a_geometric_one():
     assert mean_reading([Reading(1.0, 2.0), Reading(4.0, 8.0)]) == Reading(2.0, 4.0)
     assert Reading(2.0, 8.0).mean_ms == pytest.approx(4.0)
+
+
+def test_the_middle_of_readings_leaves_out_what_was_disturbed():
+    """Of each kernel by itself; of two there is the mean."""
+    readings = [Reading(1.0, 2.0), Reading(50.0, 2.1), Reading(1.1, 90.0)]
+    assert middle_reading(readings) == Reading(1.1, 2.1)
+    assert middle_reading([Reading(1.0, 2.0), Reading(4.0, 8.0)]) == Reading(2.0, 4.0)
+    assert middle_reading(readings[:1]) == readings[0]
 
 
 def test_the_share_of_matrix_work_is_that_of_predicted_time():

@@ -8,14 +8,15 @@ from torch import nn
 
 from nas.costs.measuring.dice import Dice
 from nas.costs.measuring.network_parts import Branches
-from nas.costs.measuring.sequence_networks import channelwise, farther, recurrent, shorter, waveform
+from nas.costs.measuring.picture_networks import encoder_and_decoder, generator, repainted
+from nas.costs.measuring.sequence_networks import channelwise, farther, recurrent, shorter, signals, waveform
 from nas.costs.measuring.textbook_networks import (
     MOST_CHANNELS,
     MOST_FEATURES,
     branched,
     classic,
     full_size,
-    generator,
+    late,
     tapering,
     text,
 )
@@ -25,11 +26,15 @@ FAMILIES = (
     branched,
     channelwise,
     classic,
+    encoder_and_decoder,
     farther,
     full_size,
     generator,
+    late,
     recurrent,
+    repainted,
     shorter,
+    signals,
     tapering,
     text,
     waveform,
@@ -99,6 +104,30 @@ def test_sequences_have_long_and_dilated_kernels_of_one_dimension():
     assert max(one.dim("kernel_0") for one in of(waveform, "conv")) >= 80
     assert max(one.dim("kernel_0") for one in of(channelwise, "conv_depthwise")) >= 15
     assert all(one.dim("out_1") is None for one in of(shorter, "conv"))
+
+
+def test_signals_have_long_kernels_that_lie_or_stand():
+    kernels = {(one.dim("kernel_0"), one.dim("kernel_1")) for one in of(signals, "conv")}
+    assert max(columns for rows, columns in kernels if rows == 1) >= 32
+    assert max(rows for rows, columns in kernels if columns == 1) >= 32
+    assert of(signals, "conv_depthwise")
+
+
+def test_late_stages_have_many_channels_of_few_pixels():
+    kinds = ("conv", "conv_grouped", "conv_depthwise")
+    for one in (one for kind in kinds for one in of(late, kind)):
+        assert one.dim("out_0") <= 14
+    assert max(one.dim("in_channels") for one in of(late, "conv_depthwise")) >= 512
+    assert {one.dim("groups") for one in of(late, "conv_grouped")} >= {8, 32}
+
+
+def test_a_picture_is_repainted_as_large_as_it_was():
+    for seed in SEEDS:
+        with torch.device("meta"):
+            network, shape = repainted(Dice(seed))
+            assert network(torch.empty(1, *shape)).shape == (1, *shape)
+    names = {one.name for seed in SEEDS for one in operators(repainted, seed)}
+    assert names >= {"reflection_pad2d", "instance_norm"}
 
 
 def test_recurrent_networks_have_both_kinds_in_one_direction_and_both():

@@ -16,7 +16,7 @@ from nas.costs.calibration import Calibration
 from nas.costs.measuring.bounds import bounds_of_sorts
 from nas.costs.measuring.chains import chains
 from nas.costs.measuring.clocks import clock_for
-from nas.costs.measuring.conditions import busy_with, conditions, exclusive, pinned
+from nas.costs.measuring.conditions import busy_with, conditions, exclusive, forget_kernels, pinned
 from nas.costs.measuring.designed_networks import designed_networks
 from nas.costs.measuring.fit import Sample, fit_corrections
 from nas.costs.measuring.in_company import MeasuredNetwork, can_watch, measure_in_company
@@ -91,6 +91,7 @@ def calibrate(
     on_operator = on_progress if networks is None else _half(on_progress)
     measured_by = _by_operators if can_watch(target, device) else _by_kernels
     begin = time.monotonic()
+    forget_kernels()
     with exclusive(device), pinned(threads):
         figures = probe(device, target.precision)
         left = seconds - (time.monotonic() - begin)
@@ -147,7 +148,9 @@ def fitted_to_operators(target: Target, model: CostModel, networks: Sequence[Mea
     """
     samples = [samples_of(network.trace, network.operators_ms, target, model) for network in networks]
     fitted = _corrected(target, distinct(one for each in samples for one in each))
-    costs = _left_out(networks, samples, target, model)
+    assert fitted.calibration is not None
+    added = {key: correction.added_ms for key, correction in fitted.calibration.corrections.items()}
+    costs = _left_out(networks, samples, target, model, added)
     predicted = np.array([cost.latency_ms for cost in costs])
     warmth = fit_warmth(predicted, [sum(network.operators_ms) for network in networks])
     if warmth is not None:
@@ -155,7 +158,6 @@ def fitted_to_operators(target: Target, model: CostModel, networks: Sequence[Mea
     rows = zip(networks, predicted.tolist(), strict=True)
     errors = [[math.log(latency / told) for latency in network.rounds_ms] for network, told in rows]
     (low, high), bounds = bounds_of_sorts(costs, errors)
-    assert fitted.calibration is not None
     found = replace(fitted.calibration, low=low, high=high, bounds=bounds, warmth=warmth)
     return replace(fitted, calibration=found)
 
@@ -165,12 +167,14 @@ def _left_out(
     samples: Sequence[Sequence[Sample]],
     target: Target,
     model: CostModel,
+    added: Mapping[str, float],
 ) -> list[Cost]:
-    """What is predicted of each network from the samples of others alone."""
+    """What is predicted of each network from the samples of others, and from what all say is `added`."""
     fitted = [
         _corrected(
             target,
             distinct(one for number, each in enumerate(samples) if number % FOLDS != fold for one in each),
+            added,
         )
         for fold in range(min(FOLDS, len(networks)))
     ]
@@ -185,9 +189,9 @@ def fitted_to_kernels(
     return scaled_to(_corrected(target, samples), model, networks)
 
 
-def _corrected(target: Target, samples: Sequence[Sample]) -> Target:
+def _corrected(target: Target, samples: Sequence[Sample], added: Mapping[str, float] | None = None) -> Target:
     """The target with the scale and the corrections that samples lead to."""
-    scale, corrections = fit_corrections(samples)
+    scale, corrections = fit_corrections(samples, added)
     assert target.calibration is not None
     return replace(target, calibration=replace(target.calibration, scale=scale, corrections=corrections))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import cycle, islice, pairwise
+from itertools import cycle, islice
 from typing import TypeAlias
 
 import torch
@@ -26,18 +26,25 @@ from nas.costs.measuring.network_parts import (
     Excitation,
     Inverted,
     PictureAttending,
-    UNet,
     as_tokens,
     mean_token,
     shuffled,
 )
+from nas.costs.measuring.picture_networks import encoder_and_decoder, generator, repainted
 from nas.costs.measuring.searched_networks import MOST_SIDE, searched
-from nas.costs.measuring.sequence_networks import channelwise, farther, recurrent, shorter, waveform
+from nas.costs.measuring.sequence_networks import (
+    channelwise,
+    farther,
+    recurrent,
+    shorter,
+    signals,
+    waveform,
+)
 from nas.costs.measuring.textbook_networks import (
     branched,
     classic,
     full_size,
-    generator,
+    late,
     tapering,
     text,
 )
@@ -91,7 +98,7 @@ def _residuals(dice: Dice) -> Drawn:
     layers: list[nn.Module] = [_stem(dice, width), activation()]
     if dice.happens(0.5):
         layers.append(nn.MaxPool2d(3, 2, 1))
-    style = dice.number(0, 3)
+    style = dice.number(0, 4)
     for stage in range(3):
         outer = dice.channels(1.3 * width, 2.2 * width)
         layers += [nn.Conv2d(width, outer, 3, 2 if stage else 1, 1), activation()]
@@ -111,11 +118,22 @@ def _residual(dice: Dice, width: int, style: int, activation: Activation) -> nn.
         return nn.Conv2d(width, width, 3, 1, 1)
     if style == 1:
         return Beside(nn.Conv2d(width, width, 3, 1, 1), activation(), nn.Conv2d(width, width, 3, 1, 1))
-    inner = max(8, width // 16 * 8) if style == 2 else width
-    groups, reach = 1 if style == 2 else dice.one(2, 4, 8, width // 8), dice.one(1, 1, 1, 2, 4)
+    if style == 2:
+        return _along_axes(width, dice.one(1, 1, 2, 4), activation)
+    inner = max(8, width // 16 * 8) if style == 3 else width
+    groups, reach = 1 if style == 3 else dice.one(2, 4, 8, width // 8), dice.one(1, 1, 1, 2, 4)
     middle = nn.Conv2d(inner, inner, 3, 1, reach, reach, groups)
     first, last = nn.Conv2d(width, inner, 1), nn.Conv2d(inner, width, 1)
     return Beside(first, activation(), middle, activation(), last)
+
+
+def _along_axes(width: int, reach: int, activation: Activation) -> nn.Module:
+    """Kernels of three rows, then of three columns, twice."""
+    layers: list[nn.Module] = []
+    for far in (1, reach):
+        rows = nn.Conv2d(width, width, (3, 1), 1, (far, 0), (far, 1))
+        layers += [rows, activation(), nn.Conv2d(width, width, (1, 3), 1, (0, far), (1, far)), activation()]
+    return Beside(*layers[:-1])
 
 
 def _light_convolutions(dice: Dice) -> Drawn:
@@ -239,27 +257,6 @@ def _perceptron(dice: Dice) -> Drawn:
     return nn.Sequential(*layers), (first,)
 
 
-def _encoder_and_decoder(dice: Dice) -> Drawn:
-    """Pictures made smaller and larger again, at several scales beside each other or at one."""
-    width, size = dice.channels(8, 32), dice.one(32, 48, 64, 80, 96)
-    if dice.happens(0.6):
-        mode = ("nearest", "bilinear")[dice.number(0, 1)]
-        network: nn.Module = UNet(width, mode, dice.activation(), dice.happens(0.5))
-    else:
-        network = _smaller_and_larger(dice, (3, width, 2 * width))
-    return nn.Sequential(network, dice.activation(CURVES)()), (3, size, size)
-
-
-def _smaller_and_larger(dice: Dice, widths: tuple[int, ...]) -> nn.Module:
-    kernel = dice.one(2, 4)
-    layers: list[nn.Module] = []
-    for inner, outer in pairwise(widths):
-        layers += [nn.Conv2d(inner, outer, 3, 2, 1), dice.activation()()]
-    for inner, outer in pairwise(reversed(widths)):
-        layers += [nn.ConvTranspose2d(inner, outer, kernel, 2, kernel // 2 - 1), dice.activation()()]
-    return nn.Sequential(*layers[:-1])
-
-
 def _excited(dice: Dice) -> Drawn:
     """Ordinary convolutions whose channels are weighed."""
     width, size, activation = dice.channels(16, 48), dice.one(48, 64, 96), dice.activation()
@@ -280,7 +277,7 @@ FAMILIES: tuple[Family, ...] = (
     _perceptron,
     _modern_convolutions,
     _light_convolutions,
-    _encoder_and_decoder,
+    encoder_and_decoder,
     classic,
     _perceptron,
     farther,
@@ -302,5 +299,8 @@ FAMILIES: tuple[Family, ...] = (
     _perceptron,
     recurrent,
     _excited,
+    late,
+    signals,
+    repainted,
 )
 """What the networks are, in turn; those on which most work is done more often."""

@@ -70,9 +70,12 @@ class Sample:
         return max(1 - (self.rest_ms + added_ms) / self.latency_ms, LEAST_LEFT)
 
 
-def fit_corrections(samples: Sequence[Sample]) -> tuple[float, Mapping[str, Correction]]:
+def fit_corrections(
+    samples: Sequence[Sample], added: Mapping[str, float] | None = None
+) -> tuple[float, Mapping[str, Correction]]:
     """The scale of all kernels, and the correction of each kind of which enough were measured; operators of
-    which NAMED were have one of their own, by ``kind/name``, beside that of their kind."""
+    which NAMED were have one of their own, by ``kind/name``, beside that of their kind. `added` are the
+    milliseconds on top of all kernels of these, where they are known."""
     if not samples:
         return 1.0, {}
     everything = float(np.median([sample.log_factor() for sample in samples]))
@@ -86,16 +89,17 @@ def fit_corrections(samples: Sequence[Sample]) -> tuple[float, Mapping[str, Corr
         if len(names) > 1:
             groups.update({name: each for name, each in names.items() if len(each) >= NAMED})
     return float(np.exp(everything)), {
-        key: fit_kind(found, everything)
+        key: fit_kind(found, everything, (added or {}).get(key))
         for key, found in sorted(groups.items())
         if len(found) >= LEAST_KERNELS
     }
 
 
-def fit_kind(samples: Sequence[Sample], everything: float) -> Correction:
-    """The correction of one kind; `everything` is the log of the scale of all kernels."""
+def fit_kind(samples: Sequence[Sample], everything: float, added: float | None = None) -> Correction:
+    """The correction of one kind; `everything` is the log of the scale of all kernels, `added` the
+    milliseconds on top of each, if they are known."""
     process = _Process(samples, everything)
-    return process.correction(_added(samples, process))
+    return process.correction(_added(samples, process) if added is None else added)
 
 
 def _added(samples: Sequence[Sample], process: _Process) -> float:

@@ -17,10 +17,10 @@ import torch
 
 from nas.costs.measuring.clocks import Clock, clock_for
 from nas.costs.measuring.latency import DTYPES, Ready, ready
-from nas.costs.measuring.micro import ROUNDS, drift
+from nas.costs.measuring.micro import drift
 from nas.costs.measuring.operator_clock import TimedOperators
 from nas.costs.measuring.reference import WARM_SECONDS, Reference
-from nas.costs.reading import Reading, mean_reading
+from nas.costs.reading import Reading, mean_reading, middle_reading
 from nas.costs.speed import MATRIX_KINDS
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     Times: TypeAlias = NDArray[np.float64]
 
 CPU = torch.device("cpu")
+ROUNDS = 2
+"""So often each network is measured: rather more networks than more rounds."""
 PASSES = (4, 60)
 """How often a network runs in each round: at least, and at most."""
 PASS_SECONDS = 0.04
@@ -91,7 +93,7 @@ def measure_in_company(
             on_progress(number * len(left) + done + 1, ROUNDS * len(left))
         left = [one for one in left if one.readings]
     usual = mean_reading([reading for one in left for reading in one.readings])
-    slowness = drift([[reading.mean_ms for reading in one.readings] for one in left])
+    slowness = drift([[reading.mean_ms for reading in one.readings] for one in left], ROUNDS)
     return InCompany([one.found(usual) for one in left], usual, slowness)
 
 
@@ -121,7 +123,7 @@ class _Watched:
             passes.append(np.append(self._timed.milliseconds(run, self._clock), whole))
             readings.append(reference.read())
         self._passes.append(np.array(passes))
-        self.readings.append(mean_reading(readings))
+        self.readings.append(middle_reading(readings))
 
     def found(self, usual: Reading) -> MeasuredNetwork:
         """What was found, at the speed that the machine has with the usual reading.

@@ -107,14 +107,14 @@ def measure_all(
     )
 
 
-def drift(rounds: Sequence[Sequence[float]]) -> float:
+def drift(rounds: Sequence[Sequence[float]], number: int = ROUNDS) -> float:
     """How much longer kernels took in the slowest round than in the quickest, each against its middle one;
-    0 where there are no full rounds. `rounds` are the milliseconds of each kernel.
+    0 where none was measured in so many rounds. `rounds` are the milliseconds of each kernel.
 
     >>> round(drift([[1.0, 1.2, 1.0], [2.0, 2.4, 2.0], [3.0, 3.6]]), 3)
     0.2
     """
-    full = np.array([each for each in rounds if len(each) == ROUNDS]).reshape(-1, ROUNDS)
+    full = np.array([each for each in rounds if len(each) == number]).reshape(-1, number)
     if not len(full):
         return 0.0
     levels = np.median(full / np.median(full, axis=1, keepdims=True), axis=0)

@@ -7,13 +7,14 @@ more. What is measured between two readings of the reference is put in relation 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
 
 from nas.costs.measuring.clocks import Clock, Run
-from nas.costs.reading import Reading, matrix_share, mean_reading
+from nas.costs.reading import Reading, matrix_share, middle_reading
 
 if TYPE_CHECKING:
     from nas.costs.cost import Cost
@@ -27,6 +28,8 @@ of 14 numbers take up to 1.4 times as long in a process that made and freed many
 WARM_PRODUCTS, WARM_CONVOLUTIONS = 2, 10
 """So often each runs before it is timed: what ran before it has pushed it out of the caches, of which a
 convolution takes ten runs to recover from a large network."""
+TIMED = 5
+"""So often each is timed then, of which the middle one counts: single ones scatter by a tenth."""
 WARM_SECONDS = 2e-3
 """What takes longer does not feel what ran before it."""
 ANOTHER = 2.0
@@ -52,7 +55,7 @@ class Reference:
     def _seconds(self, run: Run, warm_runs: int) -> float:
         for _ in range(warm_runs):
             run()
-        return self._clock.seconds(run, 1)
+        return median(self._clock.seconds(run, 1) for _ in range(TIMED))
 
     def _multiply(self) -> None:
         torch.mm(self._left, self._right, out=self._product)
@@ -92,8 +95,8 @@ class SpeedClock:
 
     @property
     def speed(self) -> float:
-        """How fast the machine was on average, beside the usual: 0.8 where all took a quarter longer."""
-        now = mean_reading(self._readings or [self._reference.read()])
+        """How fast the machine was meanwhile, beside the usual: 0.8 where all took a quarter longer."""
+        now = middle_reading(self._readings or [self._reference.read()])
         return 1 / now.slowness(self._usual.reading, self._usual.matrix_share)
 
     @property

@@ -1,4 +1,4 @@
-"""Networks of one dimension: sounds, signals and series, read by convolutions or step by step."""
+"""Networks of sounds, signals and series, read by convolutions or step by step."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def channelwise(dice: Dice) -> Drawn:
 
 def waveform(dice: Dice) -> Drawn:
     """A long kernel over many samples of one channel, and shorter ones behind it."""
-    kernel, length, width = dice.one(10, 16, 40, 80, 256), dice.size(2000, 16000), dice.channels(16, 96)
+    kernel, length, width = dice.one(10, 16, 40, 80, 256, 512), dice.size(2000, 16000), dice.channels(16, 128)
     activation = dice.activation()
     layers: list[nn.Module] = [nn.Conv1d(1, width, kernel, dice.one(2, 4, 8)), activation(), nn.MaxPool1d(4)]
     return _told(dice, *_shortened(dice, layers, width, activation)), (1, length)
@@ -60,7 +60,7 @@ def _shortened(
 ) -> tuple[list[nn.Module], int]:
     """More layers behind these, and the channels that they give."""
     for _ in range(dice.number(2, 4)):
-        kernel, outer = dice.one(3, 3, 5, 7, 15, 39), dice.channels(16, 160)
+        kernel, outer = dice.one(3, 3, 5, 7, 15, 39, 64), dice.channels(16, 160)
         layers = [*layers, nn.Conv1d(width, outer, kernel, dice.one(1, 1, 2), kernel // 2), activation()]
         layers += [nn.MaxPool1d(2)] if dice.happens(0.5) else []
         width = outer
@@ -70,6 +70,40 @@ def _shortened(
 def _told(dice: Dice, layers: list[nn.Module], width: int) -> nn.Module:
     """The layers, and what tells classes by the means of their channels."""
     return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(width, dice.size(2, 50)))
+
+
+def signals(dice: Dice) -> Drawn:
+    """Several signals as a picture of few rows: kernels along them, then across all of them."""
+    rows, length, width = dice.one(1, 4, 8, 22, 64), dice.size(128, 1500), dice.channels(8, 32)
+    kernel, activation, upright = dice.one(8, 16, 32, 64, 128), dice.activation(), dice.happens(0.3)
+    outer = width * dice.one(1, 2)
+    turn = _upright if upright else _level
+    across = nn.Conv2d(width, outer, turn(rows, 1), groups=dice.one(1, width))
+    layers: list[nn.Module] = [_along(1, width, kernel, upright), across, activation()]
+    layers.append(nn.AvgPool2d(turn(1, dice.one(2, 4))))
+    for _ in range(dice.number(1, 3)):
+        width, kernel = dice.channels(16, 64), dice.one(4, 16, 32, 64)
+        if dice.happens(0.5):
+            layers += [_along(outer, outer, kernel, upright, outer), nn.Conv2d(outer, width, 1), activation()]
+        else:
+            layers += [_along(outer, width, kernel, upright), activation()]
+        outer = width
+    head = nn.Linear(outer, dice.size(2, 50))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head), (1, *turn(rows, length))
+
+
+def _along(inner: int, outer: int, kernel: int, upright: bool, groups: int = 1) -> nn.Module:
+    """A convolution along the signals."""
+    turn = _upright if upright else _level
+    return nn.Conv2d(inner, outer, turn(1, kernel), 1, turn(0, kernel // 2), groups=groups)
+
+
+def _level(rows: int, columns: int) -> tuple[int, int]:
+    return rows, columns
+
+
+def _upright(rows: int, columns: int) -> tuple[int, int]:
+    return columns, rows
 
 
 def recurrent(dice: Dice) -> Drawn:

@@ -1,4 +1,4 @@
-"""Networks of textbooks: convolutions with a perceptron behind them, branches, generators, texts."""
+"""Networks of textbooks: convolutions with a perceptron behind them, branches, texts, late stages."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from operator import itemgetter
 
 from torch import nn
 
-from nas.costs.measuring.dice import CURVES, Dice, Drawn
+from nas.costs.measuring.dice import GATES, Dice, Drawn
 from nas.costs.measuring.network_parts import (
     Activation,
     Apply,
     Attending,
     Beside,
     Branches,
+    Inverted,
     mean_token,
     swapped,
 )
@@ -105,6 +106,47 @@ def _strided(dice: Dice, width: int, outer: int, stride: int) -> list[nn.Module]
     return [nn.Conv2d(width, outer, 3, stride, 1)]
 
 
+def late(dice: Dice) -> Drawn:
+    """The last stage of a large network: many channels of a few pixels."""
+    side, activation = dice.one(4, 6, 7, 8, 12, 14), dice.activation()
+    width = dice.channels(128, min(1024, 8192 // side))
+    blocks = (_bottleneck, _separable, _ordinary, _inverted)
+    layers: list[nn.Module] = []
+    for _ in range(dice.number(1, 4)):
+        layers += [blocks[dice.number(0, 3)](dice, width, activation), activation()]
+    head = nn.Linear(width, dice.size(10, 1000))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head), (width, side, side)
+
+
+def _bottleneck(dice: Dice, width: int, activation: Activation) -> nn.Module:
+    inner = 32 * max(1, width // dice.one(64, 128))
+    middle = nn.Conv2d(inner, inner, 3, 1, 1, groups=dice.one(1, 8, 32))
+    ends = nn.Conv2d(width, inner, 1), nn.Conv2d(inner, width, 1)
+    return Beside(ends[0], activation(), middle, activation(), ends[1])
+
+
+def _separable(dice: Dice, width: int, activation: Activation) -> nn.Module:
+    kernel, layers = dice.one(3, 3, 5, 7), list[nn.Module]()
+    for _ in range(2):
+        each = nn.Conv2d(width, width, kernel, 1, kernel // 2, groups=width)
+        layers += [activation(), each, nn.Conv2d(width, width, 1)]
+    return Beside(*layers)
+
+
+def _ordinary(dice: Dice, width: int, activation: Activation) -> nn.Module:
+    inner = min(dice.channels(width / 2, width), MOST_CHANNELS)
+    return Beside(
+        nn.Conv2d(width, inner, 3, 1, 1),
+        activation(),
+        nn.Conv2d(inner, width, dice.one(1, 3), padding="same"),
+    )
+
+
+def _inverted(dice: Dice, width: int, activation: Activation) -> nn.Module:
+    times, excite = max(1, min(dice.one(2, 4, 6), 2048 // width)), dice.happens(0.5)
+    return Inverted(width, dice.one(3, 5), excite, activation, times=times, gate=dice.activation(GATES))
+
+
 def branched(dice: Dice) -> Drawn:
     """Convolutions of several kernels beside each other, which are joined."""
     side, width, activation = dice.one(64, 96, 112, 128, 160), dice.channels(16, 64), dice.activation()
@@ -137,49 +179,6 @@ def _branch(dice: Dice, width: int, activation: Activation) -> tuple[nn.Module, 
         return nn.Conv2d(width, outer, 3, 1, reach, reach), outer
     kernel = dice.one(3, 3, 5)
     return nn.Sequential(*begin, nn.Conv2d(inner, outer, kernel, 1, kernel // 2)), outer
-
-
-def generator(dice: Dice) -> Drawn:
-    """Transposed convolutions, or larger pictures convolved, that make a picture of a vector or a map."""
-    width, activation = dice.channels(48, 256), dice.activation(CLASSIC)
-    layers, shape = _first_map(dice, width)
-    for _ in range(dice.number(2, 3)):
-        outer = max(8, dice.channels(width // 3, width // 1.5))
-        layers += [activation(), *_larger(dice, width, outer)]
-        width = outer
-    return nn.Sequential(*layers, activation(), _picture(dice, width), dice.activation(CURVES)()), shape
-
-
-def _larger(dice: Dice, width: int, outer: int) -> list[nn.Module]:
-    """What doubles the side of a map."""
-    if dice.happens(0.4):
-        mode = ("nearest", "bilinear")[dice.number(0, 1)]
-        return [nn.Upsample(None, 2.0, mode), nn.Conv2d(width, outer, 3, 1, 1)]
-    kernel = dice.one(2, 3, 4, 4, 5, 6)
-    larger = nn.ConvTranspose2d(width, outer, kernel, 2, (kernel - 1) // 2, kernel % 2)
-    return [larger, nn.ReLU(), nn.Conv2d(outer, outer, 3, 1, 1)] if dice.happens(0.3) else [larger]
-
-
-def _picture(dice: Dice, width: int) -> nn.Module:
-    """What makes the picture of the last map: as large, twice or three times."""
-    channels = dice.one(1, 3)
-    lasts = (
-        nn.Conv2d(width, channels, 5, 1, 2),
-        nn.ConvTranspose2d(width, channels, 4, 2, 1),
-        nn.ConvTranspose2d(width, channels, 9, 3, 3),
-    )
-    return lasts[dice.number(0, 2)]
-
-
-def _first_map(dice: Dice, width: int) -> tuple[list[nn.Module], tuple[int, ...]]:
-    """What makes the first map, and the shape of what it is made of."""
-    inner, side, kind = dice.channels(32, 128), dice.one(4, 7, 8), dice.number(0, 2)
-    if kind == 0:
-        return [nn.ConvTranspose2d(inner, width, side)], (inner, 1, 1)
-    if kind == 1:
-        return [nn.Linear(inner, width * side**2), nn.Unflatten(1, (width, side, side))], (inner,)
-    inner = dice.one(1, 3, inner)
-    return [nn.Conv2d(inner, width, 3, 1, 1)], (inner, 2 * side, 2 * side)
 
 
 def text(dice: Dice) -> Drawn:
