@@ -2,16 +2,18 @@
 
 Calibrates the processor (or takes ``--target FILE``), then measures networks of the space `mobile` and
 modules that the calibration never saw, twenty small ones or with ``--modules common`` or ``further`` others,
-in five rounds of which the middle one counts. It prints what was predicted for each beside what it took, told
-at the speed that the machine had while it was calibrated; in sum also at the speed of the moment; and the
-same of micro-kernels, of which the calibration measured none.
+each in a process of its own, in five rounds of which the middle one counts. It prints what was predicted for
+each beside what it took, told at the speed that the machine had while it was calibrated; in sum also at the
+speed of the moment; and the same of micro-kernels, of which the calibration measured none.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import pickle
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,8 @@ from nas.costs import Target, read_target
 from nas.costs.cost import DEFAULT_MODEL
 from nas.costs.machine import this_machine
 from nas.costs.measuring import calibrate
-from nas.costs.measuring.conditions import forget_kernels, pinned
+from nas.costs.measuring.conditions import pinned
+from nas.costs.measuring.fresh import forked
 from nas.costs.measuring.kernels import designed_kernels
 from nas.costs.measuring.micro import measure_kernels
 from nas.costs.measuring.networks import sampled_networks
@@ -44,7 +47,6 @@ UNSEEN, UNSEEN_SECONDS = 150, 45.0
 def main() -> None:
     """Prints the table, and the share of networks that are predicted within 15 %."""
     options = _options()
-    forget_kernels()  # networks run as in processes of their own
     registry = default_registry()
     if options.target:
         target = read_target(options.target)
@@ -93,12 +95,31 @@ def _compared(target: Target, options: argparse.Namespace) -> Iterator[Compariso
     space, rng = load_space("mobile", registry), np.random.default_rng(options.seed)
     torch.manual_seed(options.seed)
     for number in range(options.mobile):
-        architecture = space.sample(rng)
-        yield measure_architecture(
-            f"mobile {number}", architecture, target, registry, options.cost_model, options.each
+        name, architecture = f"mobile {number}", space.sample(rng)
+        yield _apart(
+            partial(
+                measure_architecture,
+                name,
+                architecture,
+                target,
+                registry,
+                options.cost_model,
+                options.each,
+            )
         )
     for name, (make, shape) in SETS[options.modules].items():
-        yield measure_module(name, make(), shape, target, registry, options.cost_model, options.each)
+        yield _apart(
+            partial(measure_module, name, make(), shape, target, registry, options.cost_model, options.each)
+        )
+
+
+def _apart(measure: Callable[[], Comparison]) -> Comparison:
+    """A network measured in a process of its own, as that of a user is."""
+    works, found = pickle.loads(forked(measure, ()))
+    if not works:
+        raise RuntimeError(found)
+    assert isinstance(found, Comparison)
+    return found
 
 
 def _told_ms(found: Comparison) -> float:

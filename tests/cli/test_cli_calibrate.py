@@ -164,10 +164,13 @@ def test_latencies_are_told_at_the_speed_of_the_calibration(
     cli, tmp_path, monkeypatch, slower, speed, is_told
 ):
     """A machine whose reference takes a quarter longer than it did; a little is not worth a word."""
-    monkeypatch.setattr(Reference, "read", lambda reference: Reading(0.05, 0.08))
     calibrated(cli, "--target", "this-cpu", "-o", "this.toml")
     (tmp_path / "mine.py").write_text(MODULE)
-    monkeypatch.setattr(Reference, "read", lambda reference: Reading(0.05 * slower, 0.08 * slower))
+    calibration = read_target(tmp_path / "this.toml").calibration
+    assert calibration is not None and calibration.reference is not None
+    usual = calibration.reference
+    now = Reading(usual.product_ms * slower, usual.convolution_ms * slower)
+    monkeypatch.setattr(Reference, "read", lambda reference: now)
     words = ("measure", "mine:build", "--input", "32", "--seconds", "0.01", "--target", "this.toml")
     found = json_of(cli, *words)["networks"][0]
     assert found["measurement"]["speed"] == pytest.approx(speed, rel=1e-3)

@@ -57,7 +57,7 @@ def inference():
 
 def test_operators_have_their_share_of_the_whole(machine):
     """Two of them take 2 ms each while they are watched, and the network 30 ms."""
-    found = measure_in_company([network("one"), network("two")], board(), CPU, 60.0)
+    found = measure_in_company([network("one"), network("two")], board(), 60.0)
     assert [one.name for one in found.networks] == ["one", "two"]
     for one in found.networks:
         assert [operator.name for operator in one.trace.operators] == ["linear", "relu"]
@@ -76,7 +76,7 @@ def test_a_slow_round_is_told_at_the_usual_speed(machine):
             machine.slower = next(slowness)
 
     machine.slower = next(slowness)
-    found = measure_in_company([network("one"), network("two")], board(), CPU, 60.0, told)
+    found = measure_in_company([network("one"), network("two")], board(), 60.0, told)
     usual = 2**0.5
     assert found.reference.product_ms == found.reference.convolution_ms == pytest.approx(usual)
     for one in found.networks:
@@ -95,7 +95,7 @@ def test_each_operator_is_told_by_what_slows_it_down():
 
 def test_what_there_is_no_time_for_is_left_out(machine, monkeypatch):
     """One network is always measured, or nothing could be said."""
-    found = measure_in_company([network("one"), network("two")], board(), CPU, -1.0)
+    found = measure_in_company([network("one"), network("two")], board(), -1.0)
     assert [one.name for one in found.networks] == ["one"]
     assert len(found.networks[0].rounds_ms) == 1
 
@@ -107,7 +107,7 @@ def test_rounds_share_the_time(monkeypatch, machine):
     monkeypatch.setattr(in_company.time, "monotonic", lambda: next(now))
     monkeypatch.setattr(in_company._Watched, "measure", lambda one, _: one.readings.append(Reading(1.0, 1.0)))
     monkeypatch.setattr(in_company._Watched, "found", lambda one, _: one)
-    found = measure_in_company([network(name) for name in "abcdef"], board(), CPU, 8.0)
+    found = measure_in_company([network(name) for name in "abcdef"], board(), 8.0)
     assert [len(one.readings) for one in found.networks] == [2, 2, 2, 1]
 
 
@@ -127,7 +127,7 @@ def test_a_network_is_traced_once_and_made_anew_for_each_round(monkeypatch, mach
         recorded(*given)
 
     monkeypatch.setattr(in_company.TimedOperators, "__init__", record)
-    measure_in_company([MicroKernel("one", make, ((1, 8),))], board(), CPU, 60.0)
+    measure_in_company([MicroKernel("one", make, ((1, 8),))], board(), 60.0)
     assert (len(made), len(traced)) == (ROUNDS, 1)
 
 
@@ -156,7 +156,7 @@ def test_they_are_watched_where_a_processor_runs_them_one_by_one():
 def test_real_networks_add_up():
     """Measured for a moment: the operators of each are what the whole takes."""
     networks = [network("narrow", 16), network("wide", 512)]
-    found = measure_in_company(networks, board(device_class="x86-cpu"), CPU, 0.5)
+    found = measure_in_company(networks, board(device_class="x86-cpu"), 0.5)
     narrow, wide = found.networks[0], found.networks[-1]
     assert all(time > 0 for one in found.networks for time in (*one.operators_ms, *one.rounds_ms))
     if wide is not narrow:

@@ -19,7 +19,8 @@ from nas.costs.measuring.clocks import clock_for
 from nas.costs.measuring.conditions import busy_with, conditions, exclusive, forget_kernels, pinned
 from nas.costs.measuring.designed_networks import designed_networks
 from nas.costs.measuring.fit import Sample, fit_corrections
-from nas.costs.measuring.in_company import MeasuredNetwork, can_watch, measure_in_company
+from nas.costs.measuring.fresh import FreshProcesses
+from nas.costs.measuring.in_company import MeasuredNetwork, can_watch, measure_in_company, prepare
 from nas.costs.measuring.kernels import MicroKernel, designed_kernels
 from nas.costs.measuring.micro import MeasuredKernel, measure_all, measure_chain
 from nas.costs.measuring.probe import probe
@@ -115,7 +116,8 @@ def _by_operators(
 ) -> _Measured:
     """Operators measured within designed networks."""
     networks = designed_networks(NETWORKS, target.batch_size)
-    found = measure_in_company(networks, target, device, seconds, on_progress)
+    with FreshProcesses(prepare, target) as caller:
+        found = measure_in_company(networks, target, seconds, on_progress, caller)
     number = sum(len(network.operators_ms) for network in found.networks)
     return _Measured(
         f"{number} operators in {len(found.networks)} networks",

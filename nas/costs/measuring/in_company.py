@@ -16,6 +16,9 @@ import numpy as np
 import torch
 
 from nas.costs.measuring.clocks import Clock, clock_for
+from nas.costs.measuring.conditions import pinned
+from nas.costs.measuring.fresh import Caller, called_here
+from nas.costs.measuring.kernels import MicroKernel
 from nas.costs.measuring.latency import DTYPES, Ready, ready
 from nas.costs.measuring.micro import drift
 from nas.costs.measuring.operator_clock import TimedOperators
@@ -26,7 +29,6 @@ from nas.costs.speed import MATRIX_KINDS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nas.costs.measuring.kernels import MicroKernel
     from nas.costs.operators import Trace
     from nas.costs.target import Target
 
@@ -73,23 +75,22 @@ class InCompany:
 def measure_in_company(
     networks: Sequence[MicroKernel],
     target: Target,
-    device: torch.device,
     seconds: float,
     on_progress: Callable[[int, int], None] = lambda done, all_of_them: None,
+    caller: Caller = called_here,
 ) -> InCompany:
-    """Measures the operators of networks in ROUNDS for so many seconds.
+    """Measures the operators of networks in ROUNDS for so many seconds, each time by a call of `caller`.
 
     Each round has its share of the time; what the first one did not come to is left out, but for one network.
     """
-    clock = clock_for(device)
-    reference, begin = Reference(clock), time.monotonic()
-    left = [_Watched(one, target, clock) for one in networks]
+    begin = time.monotonic()
+    left = [_Watched(one, target) for one in networks]
     for number in range(ROUNDS):
         end = begin + seconds * (number + 1) / ROUNDS
         for done, one in enumerate(left):
             if time.monotonic() > end and left[0].readings:
                 break
-            one.measure(reference)
+            one.measure(caller)
             on_progress(number * len(left) + done + 1, ROUNDS * len(left))
         left = [one for one in left if one.readings]
     usual = mean_reading([reading for one in left for reading in one.readings])
@@ -97,33 +98,56 @@ def measure_in_company(
     return InCompany([one.found(usual) for one in left], usual, slowness)
 
 
-class _Watched:
-    """A network that is measured in rounds. It is made anew for each: not all of them lie in memory."""
+@dataclass(frozen=True)
+class _Round:
+    """One round of a network: its operators; milliseconds of each of them and of the whole, of shape (passes,
+    operators + 1); and what the reference took meanwhile."""
 
-    def __init__(self, network: MicroKernel, target: Target, clock: Clock) -> None:
-        self._network, self._target, self._clock = network, target, clock
-        self._timed: TimedOperators | None = None
-        self.readings: list[Reading] = []
-        self._passes: list[Times] = []
+    timed: TimedOperators
+    passes: Times
+    reading: Reading
 
-    def measure(self, reference: Reference) -> None:
-        """One round: some passes, whole and by operators, between two readings of the reference."""
-        shapes, target = self._network.shapes, self._target
-        run = ready(self._network.make(), shapes, CPU, target.precision, target.runtime, target.layout)
-        if self._timed is None:
-            self._timed = TimedOperators(run, shapes[0][0], target.precision)
-        self._timed.milliseconds(run, self._clock)
-        times = _times(run, self._clock)
+
+def prepare(target: Target) -> None:
+    """Imports all that a round takes, by one of the smallest network."""
+    _round(MicroKernel("the smallest", torch.nn.ReLU, ((1, 8),)), target, None, threads=1)
+
+
+def _round(network: MicroKernel, target: Target, timed: TimedOperators | None, threads: int) -> _Round:
+    """Some passes, whole and by operators, between two readings of the reference each."""
+    with pinned(threads):
+        clock = clock_for(CPU)
+        reference, shapes = Reference(clock), network.shapes
+        run = ready(network.make(), shapes, CPU, target.precision, target.runtime, target.layout)
+        timed = timed or TimedOperators(run, shapes[0][0], target.precision)
+        timed.milliseconds(run, clock)
+        times = _times(run, clock)
         passes: list[Times] = []
         readings, end = [reference.read()], time.monotonic() + PASS_SECONDS
         while len(passes) < PASSES[0] or (len(passes) < PASSES[1] and time.monotonic() < end):
             if times > 1:
                 run()  # behind itself, not behind the reference
-            whole = 1e3 * self._clock.seconds(run, times) / times
-            passes.append(np.append(self._timed.milliseconds(run, self._clock), whole))
+            whole = 1e3 * clock.seconds(run, times) / times
+            passes.append(np.append(timed.milliseconds(run, clock), whole))
             readings.append(reference.read())
-        self._passes.append(np.array(passes))
-        self.readings.append(middle_reading(readings))
+    return _Round(timed, np.array(passes), middle_reading(readings))
+
+
+class _Watched:
+    """A network that is measured in rounds. It is made anew for each: not all of them lie in memory."""
+
+    def __init__(self, network: MicroKernel, target: Target) -> None:
+        self._network, self._target = network, target
+        self._timed: TimedOperators | None = None
+        self.readings: list[Reading] = []
+        self._passes: list[Times] = []
+
+    def measure(self, caller: Caller) -> None:
+        """One more round."""
+        found = caller(_round, self._network, self._target, self._timed, torch.get_num_threads())
+        self._timed = found.timed
+        self._passes.append(found.passes)
+        self.readings.append(found.reading)
 
     def found(self, usual: Reading) -> MeasuredNetwork:
         """What was found, at the speed that the machine has with the usual reading.
