@@ -13,7 +13,6 @@ import argparse
 import os
 import pickle
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -97,28 +96,16 @@ def _compared(target: Target, options: argparse.Namespace) -> Iterator[Compariso
     registry = default_registry()
     space, rng = load_space("mobile", registry), np.random.default_rng(options.seed)
     torch.manual_seed(options.seed)
+    given = (target, registry, options.cost_model, options.each)
     for number in range(options.mobile):
-        name, architecture = f"mobile {number}", space.sample(rng)
-        yield _apart(
-            partial(
-                measure_architecture,
-                name,
-                architecture,
-                target,
-                registry,
-                options.cost_model,
-                options.each,
-            )
-        )
+        yield _apart(measure_architecture, f"mobile {number}", space.sample(rng), *given)
     for name, (make, shape) in SETS[options.modules].items():
-        yield _apart(
-            partial(measure_module, name, make(), shape, target, registry, options.cost_model, options.each)
-        )
+        yield _apart(measure_module, name, make(), shape, *given)
 
 
-def _apart(measure: Callable[[], Comparison]) -> Comparison:
+def _apart(measure: Callable[..., Comparison], *given: object) -> Comparison:
     """A network measured in a process of its own, as that of a user is."""
-    works, found = pickle.loads(forked(measure, ()))
+    works, found = pickle.loads(forked(measure, given))
     if not works:
         raise RuntimeError(found)
     assert isinstance(found, Comparison)

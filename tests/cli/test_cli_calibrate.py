@@ -26,7 +26,6 @@ MODULE = (
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("NAS_CALIBRATIONS", str(tmp_path / "calibrations"))
-    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "1024")  # as before when a test is over
     monkeypatch.setattr(calibrating, "NETWORKS", 3)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # no test waits for another that measures
     yield tmp_path / "calibrations"

@@ -32,9 +32,8 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def own_locks(tmp_path, monkeypatch):
-    """No test waits for another process that measures, and none changes what later ones keep."""
+    """No test waits for another process that measures."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "1024")
 
 
 @pytest.fixture

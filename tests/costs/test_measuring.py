@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 
 import pytest
@@ -13,14 +12,7 @@ from nas.costs.measuring import Measurement, measure
 from nas.costs.measuring import conditions as conditions_room
 from nas.costs.measuring.chains import CHAINS, chains
 from nas.costs.measuring.clocks import ThreadClock, WallClock, clock_for
-from nas.costs.measuring.conditions import (
-    KERNELS_KEPT,
-    busy_with,
-    conditions,
-    exclusive,
-    forget_kernels,
-    pinned,
-)
+from nas.costs.measuring.conditions import busy_with, conditions, exclusive, pinned
 from nas.costs.measuring.kernels import FAMILIES, designed_kernels
 from nas.costs.measuring.latency import ready
 from nas.costs.measuring.measurement import NORMAL_90, is_noisy, spread
@@ -108,16 +100,6 @@ def test_pinning_gives_threads_back():
     with pytest.raises(ValueError), pinned(before + 1):
         raise ValueError
     assert torch.get_num_threads() == before
-
-
-def test_few_kernels_are_kept_unless_the_user_says_how_many(monkeypatch):
-    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
-    monkeypatch.setenv(name, "7")
-    forget_kernels()
-    assert os.environ[name] == "7"
-    monkeypatch.delenv(name)
-    forget_kernels()
-    assert os.environ[name] == str(KERNELS_KEPT)
 
 
 def test_one_at_a_time_measures_a_device():

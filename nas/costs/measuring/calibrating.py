@@ -16,7 +16,7 @@ from nas.costs.calibration import Calibration
 from nas.costs.measuring.bounds import bounds_of_sorts
 from nas.costs.measuring.chains import chains
 from nas.costs.measuring.clocks import clock_for
-from nas.costs.measuring.conditions import busy_with, conditions, exclusive, forget_kernels, pinned
+from nas.costs.measuring.conditions import busy_with, conditions, exclusive, pinned
 from nas.costs.measuring.designed_networks import designed_networks
 from nas.costs.measuring.fit import Sample, fit_corrections
 from nas.costs.measuring.fresh import FreshProcesses
@@ -92,7 +92,6 @@ def calibrate(
     on_operator = on_progress if networks is None else _half(on_progress)
     measured_by = _by_operators if can_watch(target, device) else _by_kernels
     begin = time.monotonic()
-    forget_kernels()
     with exclusive(device), pinned(threads):
         figures = probe(device, target.precision)
         left = seconds - (time.monotonic() - begin)

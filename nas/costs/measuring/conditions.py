@@ -19,8 +19,6 @@ from nas.files import FileLock
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 BUSY = 0.5
 """Other processes that wait for a core, as a share of the cores, from which on a machine counts as busy."""
-KERNELS_KEPT = 256
-"""More than a network of some hundred layers has."""
 
 
 @contextmanager
@@ -55,15 +53,6 @@ def keep_memory() -> bool:
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_INT = 2**31 - 1
-
-
-def forget_kernels() -> None:
-    """Makes oneDNN keep only the last KERNELS_KEPT kernels that it made; without effect once it made one.
-
-    By default these are 1024, and beside so many each takes longer: a depthwise convolution or a gelu by up
-    to a quarter. A process that runs hundreds of networks would be slower than that of a user who runs one.
-    """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS_KEPT))
 
 
 @contextmanager

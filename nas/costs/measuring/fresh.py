@@ -1,8 +1,7 @@
 """Calls functions in processes of their own: ``python -m nas.costs.measuring.fresh`` is their server.
 
-A process that has run many networks is slower than that of a user who runs one: beside the kernels that it
-made for all of them, in memory that lies in pieces, convolutions take a tenth and more longer. So a server
-prepares what all calls need, and forks a process for each of them.
+A process that has run many networks is slower than that of a user who runs one (``benchmarks/ageing.py``). So
+a server prepares what all calls need, and forks a process for each of them.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from typing import IO, Any, Protocol, TypeVar
 
@@ -94,7 +94,10 @@ def forked(function: Callable[..., Any], given: tuple[Any, ...]) -> bytes:
     """The answer of a process that is forked from this one for a call: a pickle of True and what it found, or
     of False and why there is nothing."""
     read, write = os.pipe()
-    if not (process := os.fork()):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # numpy has idle threads, which hold no lock
+        process = os.fork()
+    if not process:
         try:
             os.close(read)
             with os.fdopen(write, "wb") as answer:

@@ -29,7 +29,7 @@ WARM_PRODUCTS, WARM_CONVOLUTIONS = 2, 10
 """So often each runs before it is timed: what ran before it has pushed it out of the caches, of which a
 convolution takes ten runs to recover from a large network."""
 TIMED = 5
-"""So often each is timed then, of which the middle one counts: single ones scatter by a tenth."""
+"""So often each is timed then, of which the middle one counts: single ones scatter more than the machine."""
 WARM_SECONDS = 2e-3
 """What takes longer does not feel what ran before it."""
 ANOTHER = 2.0
