@@ -72,8 +72,10 @@ def filled(table: CostTable, vectors: np.ndarray) -> None:
 
 
 def compared(space: Space, name: str, models: int) -> None:
-    """Prints the largest difference of any cost between the table and the built network."""
-    for precision in PRECISIONS:
+    """Prints the largest difference of any cost between the table and the built network, in its deployed
+    form; at other precisions too, unless the target was calibrated for one."""
+    given = resolve_target(name, REGISTRY)
+    for precision in PRECISIONS if given.calibration is None else (given.precision,):
         target = resolve_target(name, REGISTRY, precision=precision)
         vectors = space.sample_vectors(models, np.random.default_rng(1))
         columns = CostTable(space, [target], REGISTRY).costs(vectors)
@@ -81,7 +83,7 @@ def compared(space: Space, name: str, models: int) -> None:
         for place, vector in enumerate(vectors):
             with torch.device("meta"):
                 module = build(space.decode(vector).network, REGISTRY.blocks)
-            whole = nas.estimate(module, space.input.shape, target, registry=REGISTRY)
+            whole = nas.estimate(module, space.input.shape, target, fused=True, registry=REGISTRY)
             for cost in COSTS:
                 expected = getattr(whole, FIELDS.get(cost, cost))
                 worst[cost] = max(worst[cost], abs(columns.column(cost)[place] / expected - 1))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas.costs.border_rows import BorderRows
 from nas.costs.columns import ENTRIES
 from nas.costs.cost import FINISHED, Cost
 from nas.costs.operators import Trace
-from nas.costs.trace_keys import Border, Key, Profile, border_behind, first_border
+from nas.costs.trace_keys import Key
 from nas.costs.tracing import Tracing
 from nas.errors import CostError
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from nas.costs.target import Target
     from nas.costs.tracing import TraceCache
     from nas.plugins import Registry
-
-EMPTY_ROW = 0
-BORDERS = tuple(Border(*both) for both in product((False, True), repeat=2))
 
 
 @dataclass(frozen=True)
@@ -37,12 +34,10 @@ class Provenance:
 
 
 class Entries:
-    """Rows of figures, one for each distinct layer met, of shape (targets, width); row 0 is that of no layer.
+    """The rows of all distinct layers met, and the figures of networks that are made of them.
 
     A row holds the amounts of the cost model, padded with zeros to the most of any target, then COUNTS and
-    LIVE. A model may charge a constant for each network; it stands in `constants` and in no row. A layer
-    has a row for each border its input may come over, and tells the border behind it; both by the place of
-    the border in BORDERS.
+    LIVE. A model may charge a constant for each network, which stands in no row.
     """
 
     def __init__(
@@ -55,33 +50,15 @@ class Entries:
         self._targets = tuple(targets)
         self._model = registry.cost_models[model]
         self._owner = registry.cost_models.provider(model)
-        self._variants = [Profile.of(target) for target in targets]
-        profiles = (profile for variants in self._variants for profile in variants.values())
-        self._profiles = list(dict.fromkeys(profiles))
-        self.has_borders = any(len(variants) > 1 for variants in self._variants)
-        self.first_borders = np.array([BORDERS.index(first_border(target)) for target in targets])
         self._rows: dict[Key, int] = {}
         self._unknown: dict[int, tuple[str, ...]] = {}
-        self.tracing = Tracing(registry, self._profiles, cache)
         costs = [self._model.price(_nothing(target), target, self._owner) for target in self._targets]
         self.provenance = tuple(Provenance(cost.kind, cost.tier, cost.model) for cost in costs)
         self._widths = [len(self._amounts(cost)) for cost in costs]
         self._padded = max(self._widths)
-        self.constants = np.stack([self._figures(index, cost, 0) for index, cost in enumerate(costs)])
-        self._values = np.zeros((len(BORDERS), 64, *self.constants.shape))
-        self._behind = np.zeros((len(BORDERS), 64, len(self._targets)), dtype=np.int64)
-        self._behind[:, EMPTY_ROW] = np.arange(len(BORDERS))[:, None]
-
-    @property
-    def values(self) -> NDArray[np.float64]:
-        """All rows so far, and zeros, for each border that the input comes over; of shape (BORDERS, rows,
-        targets, width)."""
-        return self._values
-
-    @property
-    def behind(self) -> NDArray[np.int64]:
-        """The place of the border behind each row, of shape (BORDERS, rows, targets)."""
-        return self._behind
+        self._constants = np.stack([self._figures(index, cost, 0) for index, cost in enumerate(costs)])
+        self._figures_of = BorderRows(targets, self._priced, self._constants.shape[-1])
+        self._tracing = Tracing(registry, self._figures_of.profiles, cache)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -89,7 +66,7 @@ class Entries:
     def rows(self, keys: Sequence[Key]) -> list[int]:
         """The row of each of some layers; those that are new are traced and priced."""
         new = [key for key in dict.fromkeys(keys) if key not in self._rows]
-        for key, traces in zip(new, self.tracing.traces(new), strict=True):
+        for key, traces in zip(new, self._tracing.traces(new), strict=True):
             self._add(key, traces)
         return [self._rows[key] for key in keys]
 
@@ -99,9 +76,9 @@ class Entries:
             return ()
         return tuple(dict.fromkeys(name for row in rows for name in self._unknown.get(row, ())))
 
-    def finished(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The figures of n networks, of shape (n, targets, ENTRIES), from the sums of their rows and the
-        constants, of shape (n, targets, width)."""
+    def networks(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The figures of n networks of (n, layers) rows, of shape (n, targets, ENTRIES)."""
+        sums = self._figures_of.sums(rows) + self._constants
         found = np.empty((*sums.shape[:2], len(ENTRIES)))
         for index, (target, width) in enumerate(zip(self._targets, self._widths, strict=True)):
             found[:, index, : len(FINISHED)] = self._model.finished(
@@ -112,17 +89,7 @@ class Entries:
 
     def _add(self, key: Key, found: Sequence[Trace]) -> None:
         """Prices a layer on every target, from its trace for each profile."""
-        traces = dict(zip(self._profiles, found, strict=True))
-        row = len(self._rows) + 1
-        if row == self._values.shape[1]:
-            self._values = np.concatenate([self._values, np.zeros_like(self._values)], axis=1)
-            self._behind = np.concatenate([self._behind, np.zeros_like(self._behind)], axis=1)
-        for index, variants in enumerate(self._variants):
-            for border, profile in variants.items():
-                place, trace = BORDERS.index(border), traces[profile]
-                self._values[place, row, index] = self._priced(index, trace)
-                behind = border_behind(trace, self._targets[index])
-                self._behind[place, row, index] = BORDERS.index(behind)
+        row = self._figures_of.add(dict(zip(self._figures_of.profiles, found, strict=True)))
         if found[0].unknown_operators:
             self._unknown[row] = found[0].unknown_operators
         self._rows[key] = row
@@ -130,7 +97,7 @@ class Entries:
     def _priced(self, index: int, trace: Trace) -> NDArray[np.float64]:
         """The figures of a trace on one target, without the constant of a network."""
         cost = self._model.price(trace, self._targets[index], self._owner)
-        constant: NDArray[np.float64] = self.constants[index]
+        constant: NDArray[np.float64] = self._constants[index]
         return self._figures(index, cost, trace.weight_bytes) - constant
 
     def _amounts(self, cost: Cost) -> tuple[float, ...]:

@@ -99,7 +99,7 @@ def trace_network(
     for index, key in enumerate(keys):
         found = dict(zip(profiles, traces[key], strict=True))[border]
         parts.append((f"layers.{index}_{_name(key[0])}", found))
-        border = border_behind(found, target)
+        border = border_behind(found, target).traced
     if not parts:
         raise CostError("the architecture's network has no layers to price")
     return join_traces(parts)

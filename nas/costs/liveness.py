@@ -65,6 +65,10 @@ class Memory:
         lifetime.last = now
         return lifetime.maker
 
+    def maker(self, key: int) -> int:
+        """The operator that wrote it last, -1 where none did."""
+        return self._lifetimes[key].maker
+
     def write(self, key: int, now: int) -> None:
         """Operator `now` writes it."""
         lifetime = self._lifetimes[key]

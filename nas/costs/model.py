@@ -34,6 +34,9 @@ class CostModel:
     (or its ``"module:name"``) gives latency_ms, low_ms, high_ms and energy_mj of n networks, of shape (n, 4),
     from their amounts of shape (n, k). It must give one network what `predict` gives it.
 
+    A layer behind others is priced with the kind of the operator that made its input, `Trace.input_kind`, for
+    a model that runs several operators as one kernel: only what reads nothing but the input may join it.
+
     Peak memory less the trace's `weight_bytes` must be that of the most demanding layer, plus at most a
     constant. `version` names the fitted numbers and is stored with every figure.
     """

@@ -82,7 +82,9 @@ class Trace:
     most that is alive at one time: a tensor lives, with all its views, from the operator that makes it to the
     last that reads it. `allocations` says of each piece of memory when it is there. `is_lower` says of a
     layer whether its output leaves it in the lower precision of autocast, `is_innermost` whether with the
-    channels innermost.
+    channels innermost. `output` is the operator whose whole output it returns, -1 where that is its input,
+    None where it returns something else; `input_kind` the kind of the operator whose whole output its input
+    is, where another layer runs in front.
     """
 
     operators: tuple[Operator, ...]
@@ -95,6 +97,15 @@ class Trace:
     allocations: tuple[Allocation, ...] = ()
     is_lower: bool = False
     is_innermost: bool = False
+    output: int | None = None
+    input_kind: str = ""
+
+    @property
+    def output_kind(self) -> str:
+        """The kind of the operator whose whole output it returns, empty where there is none."""
+        if self.output is None:
+            return ""
+        return self.operators[self.output].kind if self.output >= 0 else self.input_kind
 
     @property
     def macs(self) -> int:
@@ -125,16 +136,20 @@ class Trace:
 def join_traces(traces: Sequence[tuple[str, Trace]]) -> Trace:
     """The trace of parts that run one behind the other, each with its path.
 
-    Everything adds up, and the peak is that of the part with the highest. What a part reads of the one before
-    it counts as input: nothing is fused across parts, so that parts can be priced alone.
+    Everything adds up, and the peak is that of the part with the highest. The input of a part is made by the
+    operator whose output the one before it returns.
     """
     operators: list[Operator] = []
     allocations: list[Allocation] = []
+    output: int | None = -1
     for path, trace in traces:
         offset = len(operators)
-        operators.extend(_moved(operator, path, offset) for operator in trace.operators)
+        maker = -1 if output is None else output
+        operators.extend(_moved(operator, path, offset, maker) for operator in trace.operators)
         if trace.operators:
             allocations.extend(allocation.moved(offset) for allocation in trace.allocations)
+        if trace.output is None or trace.output >= 0:
+            output = None if trace.output is None else trace.output + offset
     parts = [trace for _, trace in traces]
     return replace(
         parts[0],
@@ -146,9 +161,11 @@ def join_traces(traces: Sequence[tuple[str, Trace]]) -> Trace:
         allocations=tuple(allocations),
         is_lower=parts[-1].is_lower,
         is_innermost=parts[-1].is_innermost,
+        output=output,
     )
 
 
-def _moved(operator: Operator, path: str, offset: int) -> Operator:
-    sources = tuple((index if index < 0 else index + offset, size) for index, size in operator.sources)
+def _moved(operator: Operator, path: str, offset: int, maker: int) -> Operator:
+    """An operator of a part with this path, behind so many operators; its input is made by `maker`."""
+    sources = tuple((maker if index < 0 else index + offset, size) for index, size in operator.sources)
     return replace(operator, module=".".join(filter(None, (path, operator.module))), sources=sources)

@@ -87,7 +87,16 @@ class Recorder(TorchDispatchMode):
             allocations=self._memory.allocations(len(self._operators), returned),
             batch_size=self._batch_size,
             precision=self._precision,
+            output=self._maker(output),
         )
+
+    def _maker(self, output: Any) -> int | None:
+        """The operator that made what the module returns, of which that is all; -1 for the input itself."""
+        if not isinstance(output, torch.Tensor) or (key := self._key(output)) not in self._memory:
+            return None
+        maker, width = self._memory.maker(key), self._widths.activation
+        made = memory_bytes(output, width) if maker < 0 else self._operators[maker].bytes_written
+        return maker if tensor_bytes(output, width) == made else None
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas.costs.border_rows import EMPTY_ROW
 from nas.costs.columns import COUNTS, ENTRIES, FINISHED, CostColumns
 from nas.costs.cost import DEFAULT_MODEL, Cost
-from nas.costs.entries import EMPTY_ROW, Entries
+from nas.costs.entries import Entries
 from nas.costs.estimation import network_of, or_default
 from nas.costs.slots import SlotRows
 from nas.costs.trace_keys import Key
@@ -102,7 +103,7 @@ class CostTable:
         if target not in self._names:
             raise UnknownNameError("target", target, self._names)
         rows = self._entries.rows(self._keys_of(architecture))
-        columns = CostColumns(self._names, self._sums(np.array([rows])))
+        columns = CostColumns(self._names, self._entries.networks(np.array([rows])))
         index = self._names.index(target)
         names = (*FINISHED, *COUNTS[:-1])
         figures = {name: float(columns.column(f"{name}@{target}")[0]) for name in names}
@@ -138,7 +139,7 @@ class CostTable:
         rows = [[next(found) for _ in one] for one in keys]
         width = max(map(len, rows))
         padded = np.array([[*row, *[EMPTY_ROW] * (width - len(row))] for row in rows], dtype=np.int64)
-        values: list[float] = CostColumns(self._names, self._sums(padded)).column(name).tolist()
+        values: list[float] = CostColumns(self._names, self._entries.networks(padded)).column(name).tolist()
         return values
 
     def _keys_of(self, architecture: Architecture) -> list[Key]:
@@ -149,7 +150,7 @@ class CostTable:
 
     def _added(self, vectors: NDArray[np.int64]) -> NDArray[np.float64]:
         """The figures of a part of a population, of shape (n, targets, ENTRIES)."""
-        return self._sums(self._slots.rows(vectors, partial(self._find, vectors)))
+        return self._entries.networks(self._slots.rows(vectors, partial(self._find, vectors)))
 
     def _find(self, vectors: NDArray[np.int64], asked: list[tuple[int, int]]) -> list[int]:
         """The rows of what stands in some slots of some vectors."""
@@ -161,24 +162,6 @@ class CostTable:
         rows = iter(self._entries.rows(keys))
         return [EMPTY_ROW if one is None else next(rows) for one in found]
 
-    def _sums(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The figures of networks of (n, layers) rows, of shape (n, targets, ENTRIES)."""
-        values, behind = self._entries.values, self._entries.behind
-        sums = np.zeros((len(rows), *values.shape[2:]))
-        largest = np.zeros((len(rows), len(self.targets)))
-        border = np.broadcast_to(self._entries.first_borders, largest.shape)
-        targets = np.arange(len(self.targets))
-        for column in rows.T:
-            if self._entries.has_borders:
-                place = border, column[:, None], targets
-                picked, border = values[place], behind[place]
-            else:
-                picked = values[0, column]
-            sums += picked
-            np.maximum(largest, picked[..., -1], out=largest)
-        sums[..., -1] = largest
-        return self._entries.finished(sums + self._entries.constants)
-
     def _checked(self, population: ArrayLike) -> NDArray[np.int64]:
         if not self._space.slots:
             raise CostError(f"space {self._space.name!r} is flat: it has no networks to price")
@@ -189,6 +172,6 @@ class CostTable:
                 f"a population of space {self._space.name!r} is an (n, {width}) array of integers"
             )
         limits = np.array([len(decision.options) for decision in self._space.decisions])
-        if len(vectors) and (vectors.min() < 0 or (vectors.max(axis=0) >= limits).any()):
+        if vectors.size and (vectors.min() < 0 or (vectors.max(axis=0) >= limits).any()):
             raise SpaceError(f"a vector of the population is not of space {self._space.name!r}")
         return vectors.astype(np.int64, copy=False)

@@ -33,10 +33,17 @@ ROOMS = ("blocks", "costs")
 
 class Border(NamedTuple):
     """How images pass from one layer to the next: in the lower precision of autocast, as they do behind a
-    convolution, or in single precision; with the channels innermost, or map by map."""
+    convolution, or in single precision; with the channels innermost, or map by map; and the kind of the
+    operator that made them, on which no trace depends, but what a runtime makes of it."""
 
     is_lower: bool = False
     is_innermost: bool = False
+    kind: str = ""
+
+    @property
+    def traced(self) -> Border:
+        """What a trace depends on."""
+        return self._replace(kind="")
 
 
 class Profile(NamedTuple):
@@ -65,7 +72,8 @@ def first_border(target: Target) -> Border:
 
 def border_behind(trace: Trace, target: Target) -> Border:
     """How the output of a traced layer reaches the next one on a target."""
-    return Border(trace.is_lower, trace.is_innermost and traced_layout(target) != ANY)
+    is_innermost = trace.is_innermost and traced_layout(target) != ANY
+    return Border(trace.is_lower, is_innermost, trace.output_kind)
 
 
 def traced_layout(target: Target) -> str:

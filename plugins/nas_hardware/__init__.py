@@ -24,13 +24,13 @@ def nas_cost_models() -> Iterator[CostModel]:
         name="utilisation",
         predict="nas_hardware.utilisation:predict",
         finish="nas_hardware.utilisation:finish",
-        version="1",
+        version="6",
         description="kernels at the share of the datasheet's speed that measured ones reach (tier T0)",
     )
     yield CostModel(
         name="roofline",
         predict="nas_hardware.roofline:predict",
         finish="nas_hardware.roofline:finish",
-        version="4",
+        version="5",
         description="per-operator roofline of datasheet figures with launch floors (tier T0)",
     )

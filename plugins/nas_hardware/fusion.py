@@ -29,10 +29,11 @@ JOINED: Mapping[str, Mapping[str, frozenset[str]]] = {
 writes the kernels of what streams, and calls a library for convolutions and products, which take nothing in:
 ResNet-50 became 1.1 to 1.3 times as fast by it on V100 and T4 in single precision at batch 4 and 16
 (huggingface/transformers, ``perf_torch_compile.md``), less than taking in all that follows a convolution
-would save. That it joins a norm to the sum in front of it is left out: in a network they often are of two
-layers, and a layer's cost is its own."""
+would save. That it joins a norm to the sum in front of it is left out."""
 WHOLE_COMPILERS = frozenset({"tpu", "npu"})
 """Device classes whose compilers write convolutions and products too."""
+INPUT = -1
+"""What an operator reads that no other one made."""
 FOLDED_NAME = "batch_norm"
 FOLDING = frozenset({"onnxruntime", "tflite", "tensorrt", "whole-model"})
 """Runtimes that fold a norm with fixed moments into the weights in front of it before they run a network:
@@ -55,8 +56,9 @@ def rules_of(target: Target) -> str:
     return "whole-model" if is_whole else target.runtime
 
 
-def executed(operators: Sequence[Operator], runtime: str) -> list[Step]:
-    """The operators of a trace as a runtime executes them, in order.
+def executed(operators: Sequence[Operator], runtime: str, input_kind: str = "") -> list[Step]:
+    """The operators of a trace as a runtime executes them, in order; its input was made by a kernel of
+    `input_kind`, where it is that of a layer behind others.
 
     An operator joins the kernel that made its input where the runtime joins the two (JOINED), that kernel is
     the last it waits for and its output is of the same size. Its launch and the read of the intermediate
@@ -65,42 +67,39 @@ def executed(operators: Sequence[Operator], runtime: str) -> list[Step]:
     """
     joined = JOINED[runtime]
     readers = Counter(index for operator in operators for index in {source for source, _ in operator.sources})
-    heads: list[int] = []
+    kinds = {INPUT: input_kind} | {index: operator.kind for index, operator in enumerate(operators)}
+    heads = {INPUT: INPUT}
     steps = []
     for index, operator in enumerate(operators):
-        folded = _folded(operator, operators, readers) if runtime in FOLDING else None
+        folded = _folded(operator, kinds, readers) if runtime in FOLDING else None
         producers = joined.get(operator.kind, frozenset())
-        source = _joined(operator, operators, heads, producers) if folded is None else folded
-        if source is None:
-            heads.append(index)
+        source = _joined(operator, operators, heads) if folded is None else folded
+        if source is None or (folded is None and kinds[source] not in producers):
+            heads[index] = index
             steps.append(Step(operator, operator.bytes_moved, True))
             continue
-        heads.append(heads[source])
+        heads[index] = heads[source]
         if folded is not None:
             steps.append(Step(replace(operator, flops=0), 0, False))
             continue
-        size = operators[source].bytes_written
+        size = operator.bytes_written
         saved = 2 * size if readers[source] == 1 else size
         steps.append(Step(operator, max(0, operator.bytes_moved - saved), False))
     return steps
 
 
-def _folded(operator: Operator, operators: Sequence[Operator], readers: Mapping[int, int]) -> int | None:
+def _folded(operator: Operator, kinds: Mapping[int, str], readers: Mapping[int, int]) -> int | None:
     """The operator whose weights take this norm in, or None: one that only the norm reads."""
     if operator.name != FOLDED_NAME or len(operator.sources) != 1:
         return None
     ((source, _),) = operator.sources
-    is_alone = source >= 0 and readers[source] == 1 and operators[source].kind in _WEIGHTED
-    return source if is_alone else None
+    return source if readers[source] == 1 and kinds[source] in _WEIGHTED else None
 
 
-def _joined(
-    operator: Operator, operators: Sequence[Operator], heads: Sequence[int], producers: frozenset[str]
-) -> int | None:
-    """The operator whose kernel this one joins, or None."""
-    sources = [(heads[index], index, size) for index, size in operator.sources if index >= 0]
-    if not sources:
+def _joined(operator: Operator, operators: Sequence[Operator], heads: Mapping[int, int]) -> int | None:
+    """The last operator, or the input, that this one waits for, where both are of one size; else None."""
+    if not operator.sources:
         return None
-    _, index, size = max(sources)
-    same_size = size == operator.bytes_written == operators[index].bytes_written
-    return index if same_size and operators[index].kind in producers else None
+    _, index, size = max((heads[index], index, size) for index, size in operator.sources)
+    is_whole = index == INPUT or size == operators[index].bytes_written
+    return index if is_whole and size == operator.bytes_written else None

@@ -92,7 +92,9 @@ def _workspace(operator: Operator) -> int:
 def _in_place(live: Sequence[int], trace: Trace, target: Target) -> list[int]:
     """The same where fused operators write in the place of what they are the last to read."""
     ending = _ending(trace.allocations)
-    steps = executed(trace.operators, rules_of(target))
+    if trace.input_kind:
+        ending.setdefault(0, set()).update(one.size for one in trace.allocations if one.last == 0)
+    steps = executed(trace.operators, rules_of(target), trace.input_kind)
     return [
         size - step.operator.bytes_written
         if not step.is_kernel and step.operator.bytes_written in ending.get(index, ())

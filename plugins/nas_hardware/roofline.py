@@ -34,7 +34,7 @@ from nas_hardware.fusion import Step, executed, rules_of
 from nas_hardware.sparse import sparse_share
 
 NAME = "roofline"
-VERSION = "roofline 4"
+VERSION = "roofline 5"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class _Kernels:
 def predict(trace: Trace, target: Target) -> Cost:
     """The cost of a traced module on a target; latency, interval and energy are sums over its operators, at
     the traffics that a calibration tells apart."""
-    steps = executed(trace.operators, rules_of(target))
+    steps = executed(trace.operators, rules_of(target), trace.input_kind)
     calibration = calibration_for(target, NAME)
     knows_traffic = calibration is not None and calibration.knows_traffic
     kernels = _kernels(steps, target, TRAFFICS if knows_traffic else (1.0,))

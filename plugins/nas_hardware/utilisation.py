@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nas.costs.target import Target
 
 NAME = "utilisation"
-VERSION = "utilisation 5"
+VERSION = "utilisation 6"
 
 
 def predict(trace: Trace, target: Target) -> Cost:
@@ -37,7 +37,7 @@ def predict(trace: Trace, target: Target) -> Cost:
     calibration = calibration_for(target, NAME)
     if calibration is not None and on_cpu(target):
         return _measured_cpu(trace, target, calibration)
-    steps = executed(trace.operators, rules_of(target))
+    steps = executed(trace.operators, rules_of(target), trace.input_kind)
     kernels = kernels_of(steps, target)
     busy = kernels.busy_ms
     launch = kernels.launch_ms

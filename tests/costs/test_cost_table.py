@@ -60,9 +60,6 @@ def figures(cost: Cost) -> dict[str, float]:
     }
 
 
-FIGURES_OF_A_MODEL = ("latency", "latency_low", "latency_high", "energy")
-
-
 @pytest.mark.parametrize(("name", "count"), [("tiny", 8), ("mobile", 2), ("cell", 3), ("mixnet", 2)])
 def test_it_equals_the_estimate_of_the_architecture_and_of_the_built_network(registry, name, count):
     profiles = {"a100": "fp16", "t4": "amp-fp16", "coral": None}
@@ -85,9 +82,30 @@ def test_it_equals_the_estimate_of_the_architecture_and_of_the_built_network(reg
                 in_column = columns.column(f"{cost}@{target.name}")[place]
                 assert in_column == pytest.approx(one[cost], rel=1e-9), (cost, target.name)
                 assert looked_up[cost] == pytest.approx(one[cost], rel=1e-9), (cost, target.name)
-                # A cell begins with an activation, which only the whole network can fuse.
-                if name != "cell" or cost not in FIGURES_OF_A_MODEL:
-                    assert whole[cost] == pytest.approx(one[cost], rel=1e-9), (cost, target.name)
+                assert whole[cost] == pytest.approx(one[cost], rel=1e-9), (cost, target.name)
+
+
+@pytest.mark.parametrize("runtime", ["compiled", "onnxruntime", "tensorrt"])
+def test_a_layer_joins_the_kernel_in_front_of_it(registry, runtime):
+    """Cells begin with an activation, and end with a sum: the runtime makes one kernel of both."""
+    target = resolve_target("a100", registry, runtime=runtime)
+    space = load_space("cell", registry)
+    table = CostTable(space, [target], registry)
+    architecture = space.decode(space.sample_vectors(1, np.random.default_rng(3))[0])
+    with torch.device("meta"):
+        module = build(architecture.network, registry.blocks)
+    whole = estimate(module, space.input.shape, target, registry=registry)
+    assert figures(table.cost(architecture, target.name)) == pytest.approx(figures(whole), rel=1e-9)
+
+
+def test_a_space_without_decisions(registry):
+    target = resolve_target("a100", registry)
+    space = load_space("published/mobilenet_v1", registry)
+    vectors = space.sample_vectors(2, np.random.default_rng(0))
+    assert vectors.shape == (2, 0)
+    found = CostTable(space, [target], registry).costs(vectors).column("latency")
+    one = estimate_architecture(space.decode(vectors[0]), target, registry)
+    assert found == pytest.approx([one.latency_ms] * 2, rel=1e-9)
 
 
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])

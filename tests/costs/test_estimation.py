@@ -234,10 +234,25 @@ def test_traces_that_run_one_behind_the_other():
     two = trace(nn.Sequential(nn.Linear(8, 2)), (8,))
     joined = join_traces([("a", one), ("b.c", two)])
     assert [operator.module for operator in joined.operators] == ["a.0", "a.1", "b.c.0"]
-    assert [operator.sources[0][0] for operator in joined.operators] == [-1, 0, -1]
+    assert [operator.sources[0][0] for operator in joined.operators] == [-1, 0, 1]
     assert (joined.params, joined.macs) == (58, 48)
     assert joined.peak_activation_bytes == max(one.peak_activation_bytes, two.peak_activation_bytes)
     assert join_traces([("", one), ("", one)]).operators[3].sources == ((2, 32),)
+    assert joined.output == 2
+
+
+def test_what_runs_behind_a_part_that_returns_something_else_has_an_input_of_its_own():
+    one = trace(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), (4,))
+    joined = join_traces([("a", replace(one, output=None)), ("b", one)])
+    assert [operator.sources[0][0] for operator in joined.operators] == [-1, 0, -1, 2]
+
+
+def test_a_part_that_passes_its_input_on_stands_between_two_others():
+    one, none = trace(nn.Linear(4, 4), (4,)), trace(nn.Identity(), (4,))
+    joined = join_traces([("a", none), ("b", one), ("c", none), ("d", one), ("e", none)])
+    assert [operator.sources[0][0] for operator in joined.operators] == [-1, 0]
+    assert joined.output == 1
+    assert join_traces([("a", none)]).output == -1
 
 
 def test_the_deployed_trace_counts_parameters_as_given():

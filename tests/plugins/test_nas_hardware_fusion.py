@@ -91,3 +91,38 @@ def test_a_norm_of_a_library_costs_what_one_of_torch_does(target):
     own = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU())
     times = [estimate(module, SHAPE, target).latency_ms for module in (plain(), own)]
     assert times[0] == pytest.approx(times[1], rel=1e-2)
+
+
+CHAINS = [
+    [nn.ReLU()],
+    [nn.ReLU(), nn.Sigmoid()],
+    [nn.GELU(), nn.Conv2d(8, 8, 1)],
+    [nn.Softmax(1), nn.ReLU()],
+    [Normed(8)],
+    [Normed(8), nn.Conv2d(8, 8, 1), nn.ReLU()],
+    [nn.MaxPool2d(1), nn.ReLU()],
+]
+FRONTS = [nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(8), nn.Softmax(1), nn.AvgPool2d(1)]
+
+
+@pytest.mark.parametrize("runtime", sorted(JOINED))
+@pytest.mark.parametrize("front", FRONTS, ids=lambda module: type(module).__name__)
+@pytest.mark.parametrize("chain", CHAINS, ids=lambda parts: "-".join(type(part).__name__ for part in parts))
+def test_a_part_joins_what_made_its_input_as_in_the_whole(runtime, front, chain):
+    """Told the kind of the kernel in front, what runs behind it alone is what runs behind it in one."""
+    first, second = trace(front, SHAPE), trace(nn.Sequential(*chain), SHAPE)
+    whole = executed(trace(nn.Sequential(front, *chain), SHAPE).operators, runtime)
+    parts = executed(first.operators, runtime) + executed(second.operators, runtime, first.output_kind)
+    found = [(step.operator.name, step.bytes_moved, step.is_kernel) for step in parts]
+    assert found == [(step.operator.name, step.bytes_moved, step.is_kernel) for step in whole]
+
+
+def test_what_is_read_twice_is_still_written():
+    class Gate(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * x.sigmoid()
+
+    alone, behind = (executed(trace(Gate(), SHAPE).operators, "compiled", kind) for kind in ("", "pointwise"))
+    assert [step.is_kernel for step in alone] == [True, False]
+    assert [step.is_kernel for step in behind] == [False, False]
+    assert behind[0].bytes_moved == alone[0].bytes_moved - 4 * 8 * 14 * 14

@@ -123,6 +123,18 @@ def test_of_parts_the_most_demanding_counts(runtime, precision):
     )
 
 
+@pytest.mark.parametrize("runtime", ["compiled", "onnxruntime", "tensorrt"])
+def test_a_layer_that_joins_the_kernel_in_front_writes_in_the_place_of_its_input(runtime):
+    on = resolve_target("a100", runtime=runtime)
+    layers = [nn.Sequential(nn.ReLU(), nn.Sigmoid()), nn.Sequential(nn.ReLU(), nn.Conv2d(8, 8, 1))]
+    first, second = (trace(layer, (8, 16, 16), precision="fp16") for layer in layers)
+    behind = replace(second, input_kind=first.output_kind)
+    assert memory.working_memory(behind, on) <= memory.working_memory(second, on)
+    parts = max(memory.working_memory(one, on) for one in (first, behind))
+    whole = trace(nn.Sequential(*layers), (8, 16, 16), precision="fp16")
+    assert memory.working_memory(whole, on) == parts
+
+
 def test_cast_weights_stay_for_the_whole_pass():
     module = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.Conv2d(8, 8, 3, bias=False))
     numbers = sum(weight.numel() for weight in module.parameters())
