@@ -69,6 +69,7 @@ POINTWISE = [
     "rrelu_with_noise",
     "rrelu_with_noise_functional",
     "one_hot",
+    "linalg_cross",
 ]
 REDUCTIONS = [
     "sum",
@@ -110,6 +111,7 @@ NORMS: Mapping[str, int] = {
     "rms_norm": 6,
     "_fused_rms_norm": 6,
     "local_response_norm": 8,
+    "_weight_norm_interface": 4,
     "_native_batch_norm_legit_no_training": 4,
     "_native_batch_norm_legit": 4,
 }
@@ -216,6 +218,8 @@ POOLS = [
     "max_pool1d_with_indices",
     "max_pool2d_with_indices",
     "max_pool3d_with_indices",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
 ]
 ADAPTIVE_POOLS = [
     f"{prefix}adaptive_{what}_pool{axes}d"

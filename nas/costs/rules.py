@@ -99,7 +99,7 @@ RULES: Mapping[str, Rule] = {
     **{name: per_input("pool") for name in ADAPTIVE_POOLS},
     **dict.fromkeys(("_fft_r2c", "_fft_c2r", "_fft_c2c"), _fft),
     **dict.fromkeys(("grid_sampler_2d", "grid_sampler_3d"), _grid_sample),
-    **dict.fromkeys(("sort", "argsort", "topk", "kthvalue", "median", "mode"), _sort),
+    **dict.fromkeys(("sort", "argsort", "topk", "kthvalue", "median", "mode", "_unique2"), _sort),
     "_cdist_forward": _distances,
     "_euclidean_dist": _distances,
 }

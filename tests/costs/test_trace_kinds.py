@@ -228,6 +228,8 @@ def test_grid_sample(mode, taps):
         (Function(lambda x: x.amax(1)), "reduce", 256),
         (Function(lambda x: x.cumsum(1)), "reduce", 256),
         (Function(lambda x: x.sort(-1).values), "sort", 256 * 3),
+        (Function(lambda x: x.unique()), "sort", 256 * 8),
+        (Function(lambda x: torch.linalg.cross(x[:, :3], x[:, 1:], dim=1)), "pointwise", 192),
         (Function(lambda x: torch.cdist(x, x)), "reduce", 4 * 8 * 8 * 8 * 3),
         (nn.Upsample(scale_factor=2, mode="bilinear"), "resample", 8 * 1024),
         (nn.Upsample(scale_factor=2), "resample", 0),
@@ -247,6 +249,22 @@ def test_operators_without_multiply_adds(module, kind, flops):
     assert operator.bytes_read > 0
     assert operator.bytes_written > 0
     assert kind in KINDS
+
+
+def test_a_fractional_pool_looks_at_a_window_for_each_output():
+    found = trace(nn.FractionalMaxPool2d(2, output_size=4), (4, 8, 8)).operators
+    assert [(operator.kind, operator.flops) for operator in found] == [("pointwise", 8), ("pool", 64 * 4)]
+
+
+def test_weights_that_are_normed_when_they_are_used():
+    """They are written and read again, beside those that lie in memory."""
+    plain, module = nn.Conv1d(4, 8, 3), nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 8, 3))
+    normed, convolution = trace(module, (4, 16)).operators
+    weights = plain.weight.numel()
+    assert (normed.kind, normed.flops, normed.known) == ("norm", 4 * weights, True)
+    assert normed.weight_bytes == 4 * (weights + 8)
+    assert convolution.macs == only(plain, (4, 16)).macs
+    assert convolution.sources[-1] == (0, 4 * weights)
 
 
 def test_norms_and_pools_write_one_output():
