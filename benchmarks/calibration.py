@@ -60,7 +60,8 @@ def main() -> None:
         target = calibrate(plain, model, device, seconds=options.seconds, networks=networks).target
         if options.output:
             write_target(target, options.output)
-    rounds = [list(_compared(target, options)) for _ in range(ROUNDS)]
+    with pinned(options.threads):
+        rounds = [list(_compared(target, options)) for _ in range(ROUNDS)]
     middle = [_middle(each, _told_ms) for each in zip(*rounds, strict=True)]
     print(_table(middle))
     print(

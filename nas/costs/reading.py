@@ -55,14 +55,6 @@ class Reading:
         return product**weight * convolution ** (1 - weight)
 
 
-def mean_reading(readings: Sequence[Reading]) -> Reading:
-    """The geometric mean of readings."""
-    return Reading(
-        geometric_mean(reading.product_ms for reading in readings),
-        geometric_mean(reading.convolution_ms for reading in readings),
-    )
-
-
 def middle_reading(readings: Sequence[Reading]) -> Reading:
     """The median of each kernel, between two of them the geometric mean: what disturbed single readings says
     nothing of the speed of the machine.

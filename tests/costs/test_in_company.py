@@ -46,6 +46,7 @@ def machine(monkeypatch) -> Machine:
     found = Machine()
     monkeypatch.setattr(in_company, "clock_for", lambda device: found)
     monkeypatch.setattr(in_company, "PASS_SECONDS", 0.0)
+    monkeypatch.setattr(in_company, "WARM_UP", (2, 0.0))
     return found
 
 
@@ -83,6 +84,30 @@ def test_a_slow_round_is_told_at_the_usual_speed(machine):
         assert sum(one.operators_ms) == pytest.approx(30.0 * usual)
         assert one.rounds_ms == pytest.approx((30.0, 60.0))
     assert found.drift == pytest.approx(1.0)
+
+
+def test_the_usual_speed_is_that_of_most_rounds(machine):
+    """Of three networks one is measured while all takes ten times as long."""
+
+    def told(done: int, number: int) -> None:
+        machine.slower = 10.0 if done % 3 == 1 else 1.0
+
+    found = measure_in_company([network(name) for name in "abc"], board(), 60.0, told)
+    assert found.reference == Reading(1.0, 1.0)
+    assert [sum(one.operators_ms) for one in found.networks] == pytest.approx([30.0] * 3)
+    assert [one.rounds_ms[0] for one in found.networks] == pytest.approx([30.0, 300.0, 30.0])
+
+
+def test_a_network_is_warm_before_it_is_timed(monkeypatch):
+    runs: list[int] = []
+    end = iter(np.arange(0.0, 1.0, 0.01))
+    monkeypatch.setattr(in_company.time, "monotonic", lambda: next(end))
+    in_company._warm_up(lambda: runs.append(1))
+    assert len(runs) == 3, "two, and then for 15 ms, of which each takes 10"
+    runs.clear()
+    monkeypatch.setattr(in_company.time, "monotonic", iter((0.0, 1.0, 2.0)).__next__)
+    in_company._warm_up(lambda: runs.append(1))
+    assert len(runs) == in_company.WARM_UP[0], "however long it takes"
 
 
 def test_each_operator_is_told_by_what_slows_it_down():

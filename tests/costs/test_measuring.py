@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 
 import pytest
@@ -12,7 +15,7 @@ from nas.costs.measuring import Measurement, measure
 from nas.costs.measuring import conditions as conditions_room
 from nas.costs.measuring.chains import CHAINS, chains
 from nas.costs.measuring.clocks import ThreadClock, WallClock, clock_for
-from nas.costs.measuring.conditions import busy_with, conditions, exclusive, pinned
+from nas.costs.measuring.conditions import busy_with, conditions, exclusive, on_cores, pinned
 from nas.costs.measuring.kernels import FAMILIES, designed_kernels
 from nas.costs.measuring.latency import ready
 from nas.costs.measuring.measurement import NORMAL_90, is_noisy, spread
@@ -100,6 +103,31 @@ def test_pinning_gives_threads_back():
     with pytest.raises(ValueError), pinned(before + 1):
         raise ValueError
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system keeps no process on a core")
+def test_one_thread_stays_on_one_core_and_so_do_its_processes():
+    before = os.sched_getaffinity(0)
+    with pinned(1):
+        assert len(os.sched_getaffinity(0)) == 1
+        told = [sys.executable, "-c", "import os; print(len(os.sched_getaffinity(0)))"]
+        assert subprocess.run(told, capture_output=True, text=True, check=True).stdout == "1\n"
+        with on_cores(1):
+            assert len(os.sched_getaffinity(0)) == 1
+    assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.parametrize("number", [None, 10_000])
+def test_as_many_threads_as_cores_go_where_they_like(number):
+    before = os.sched_getaffinity(0)
+    with on_cores(number):
+        assert os.sched_getaffinity(0) == before
+
+
+def test_where_no_core_can_be_kept_nothing_is(monkeypatch):
+    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
+    with pinned(1):
+        assert torch.get_num_threads() == 1
 
 
 def test_one_at_a_time_measures_a_device():

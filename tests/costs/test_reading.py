@@ -11,7 +11,7 @@ from torch import nn
 
 from nas.costs.cost import Cost
 from nas.costs.measuring.reference import Usual, usual_for
-from nas.costs.reading import PRODUCT_WEIGHT, Reading, matrix_share, mean_reading, middle_reading
+from nas.costs.reading import PRODUCT_WEIGHT, Reading, matrix_share, middle_reading
 from nas.costs.trace import trace
 from nas.plugins import default_registry
 
@@ -39,8 +39,7 @@ def test_matrix_work_follows_the_product_and_all_else_the_convolution():
     assert slowness == pytest.approx([now.slowness(USUAL, share) for share in (0.0, 1.0, 0.4)])
 
 
-def test_the_mean_of_readings_is_a_geometric_one():
-    assert mean_reading([Reading(1.0, 2.0), Reading(4.0, 8.0)]) == Reading(2.0, 4.0)
+def test_the_mean_of_both_kernels_is_a_geometric_one():
     assert Reading(2.0, 8.0).mean_ms == pytest.approx(4.0)
 
 

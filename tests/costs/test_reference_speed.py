@@ -12,6 +12,7 @@ from nas.costs.measuring import latency
 from nas.costs.measuring.clocks import Run, ThreadClock, WallClock, clock_for
 from nas.costs.measuring.latency import measure
 from nas.costs.measuring.reference import (
+    SHORTEST,
     WARM_CONVOLUTIONS,
     WARM_PRODUCTS,
     WARM_SECONDS,
@@ -107,11 +108,20 @@ def test_another_machine_is_told_by_its_speed(slower):
     assert not SpeedClock(Machine(slower), usual=USUAL).knows_machine
 
 
-@pytest.mark.parametrize(("taken", "runs"), [(0.5 * WARM_SECONDS, 2), (2 * WARM_SECONDS, 1)])
+SHORT_RUNS = [(0.1 * WARM_SECONDS, 10), (0.5 * WARM_SECONDS, 2), (2 * WARM_SECONDS, 1)]
+
+
+@pytest.mark.parametrize(("taken", "runs"), SHORT_RUNS)
 def test_short_runs_are_timed_behind_themselves(taken, runs):
     machine = Machine(taken=taken)
     SpeedClock(machine, usual=USUAL).seconds(lambda: None, 1)
     assert machine.runs == runs
+
+
+def test_runs_that_take_no_time_come_to_an_end():
+    machine = Machine(taken=0.0)
+    SpeedClock(machine, usual=USUAL).seconds(lambda: None, 1)
+    assert machine.runs == pytest.approx(WARM_SECONDS / SHORTEST, abs=5)
 
 
 def test_a_measurement_says_at_which_speed_it_is_told(monkeypatch):

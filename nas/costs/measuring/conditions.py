@@ -57,15 +57,33 @@ LARGEST_INT = 2**31 - 1
 
 @contextmanager
 def pinned(threads: int | None) -> Iterator[None]:
-    """So many threads for torch, and as many as before when the block ends; memory is kept from now on."""
+    """So many threads for torch, and as many as before when the block ends; memory is kept from now on.
+
+    Where there are fewer threads than cores, this one and the processes that it begins stay on as many cores:
+    one that was idle is slow for the first tenth of a second (``benchmarks/warming.py``).
+    """
     keep_memory()
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
-        with torch.inference_mode():
+        with on_cores(threads), torch.inference_mode():
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def on_cores(number: int | None) -> Iterator[None]:
+    """Keeps this thread, and the processes that it begins, on so many cores, where the system can."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
+    if number is None or number >= len(cores):
+        yield
+        return
+    os.sched_setaffinity(0, cores[-number:])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def conditions(device: torch.device, clock: str) -> Mapping[str, str]:

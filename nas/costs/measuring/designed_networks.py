@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from nas.costs.measuring.dice import CURVES, GATES, Dice, Drawn
+from nas.costs.measuring.gated_networks import gated_perceptron, gated_pictures, gated_signals, points
 from nas.costs.measuring.kernels import MicroKernel
 from nas.costs.measuring.network_parts import (
     Activation,
@@ -40,6 +41,7 @@ from nas.costs.measuring.sequence_networks import (
     signals,
     waveform,
 )
+from nas.costs.measuring.small_networks import little
 from nas.costs.measuring.textbook_networks import (
     branched,
     classic,
@@ -302,5 +304,11 @@ FAMILIES: tuple[Family, ...] = (
     late,
     signals,
     repainted,
+    little,
+    gated_signals,
+    gated_pictures,
+    points,
+    little,
+    gated_perceptron,
 )
 """What the networks are, in turn; those on which most work is done more often."""

@@ -23,7 +23,7 @@ from nas.costs.measuring.latency import DTYPES, Ready, ready
 from nas.costs.measuring.micro import drift
 from nas.costs.measuring.operator_clock import TimedOperators
 from nas.costs.measuring.reference import WARM_SECONDS, Reference
-from nas.costs.reading import Reading, mean_reading, middle_reading
+from nas.costs.reading import Reading, middle_reading
 from nas.costs.speed import MATRIX_KINDS
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 CPU = torch.device("cpu")
 ROUNDS = 2
 """So often each network is measured: rather more networks than more rounds."""
+WARM_UP = (2, 0.015)
+"""So often, and for so many seconds, a network runs before its passes: the first ones are slower."""
 PASSES = (4, 60)
 """How often a network runs in each round: at least, and at most."""
 PASS_SECONDS = 0.04
@@ -64,8 +66,8 @@ class MeasuredNetwork:
 
 @dataclass(frozen=True)
 class InCompany:
-    """Networks measured in rounds; `reference` is what the reference took on average, `drift` how much longer
-    in the slowest round than in the quickest: 0.1 is a tenth."""
+    """Networks measured in rounds; `reference` is what the reference usually took, `drift` how much longer in
+    the slowest round than in the quickest: 0.1 is a tenth."""
 
     networks: Sequence[MeasuredNetwork]
     reference: Reading
@@ -93,7 +95,7 @@ def measure_in_company(
             one.measure(caller)
             on_progress(number * len(left) + done + 1, ROUNDS * len(left))
         left = [one for one in left if one.readings]
-    usual = mean_reading([reading for one in left for reading in one.readings])
+    usual = middle_reading([reading for one in left for reading in one.readings])
     slowness = drift([[reading.mean_ms for reading in one.readings] for one in left], ROUNDS)
     return InCompany([one.found(usual) for one in left], usual, slowness)
 
@@ -121,11 +123,12 @@ def _round(network: MicroKernel, target: Target, timed: TimedOperators | None, t
         run = ready(network.make(), shapes, CPU, target.precision, target.runtime, target.layout)
         timed = timed or TimedOperators(run, shapes[0][0], target.precision)
         timed.milliseconds(run, clock)
+        _warm_up(run)
         times = _times(run, clock)
         passes: list[Times] = []
         readings, end = [reference.read()], time.monotonic() + PASS_SECONDS
         while len(passes) < PASSES[0] or (len(passes) < PASSES[1] and time.monotonic() < end):
-            if times > 1:
+            for _ in range(times if times > 1 else 0):
                 run()  # behind itself, not behind the reference
             whole = 1e3 * clock.seconds(run, times) / times
             passes.append(np.append(timed.milliseconds(run, clock), whole))
@@ -170,6 +173,13 @@ def _at_usual_speed(passes: Times, slowness: Times) -> Times:
     operators = passes[:, :-1] / slowness
     whole = passes[:, -1:] * (operators.sum() / max(passes[:, :-1].sum(), TINY))
     return np.hstack([operators, whole])
+
+
+def _warm_up(run: Ready) -> None:
+    end, runs = time.monotonic() + WARM_UP[1], 0
+    while runs < WARM_UP[0] or time.monotonic() < end:
+        run()
+        runs += 1
 
 
 def _times(run: Ready, clock: Clock) -> int:

@@ -196,6 +196,11 @@ def mean_token(x: Tensor) -> Tensor:
     return x.mean(1)
 
 
+def largest(x: Tensor) -> Tensor:
+    """(batch, channels, length) to (batch, channels)."""
+    return x.max(-1).values
+
+
 def last_of(x: Tensor) -> Tensor:
     """(batch, length, width) to what stands last, (batch, width)."""
     return x[:, -1]

@@ -7,7 +7,7 @@ from operator import itemgetter
 from torch import nn
 
 from nas.costs.measuring.dice import Dice, Drawn
-from nas.costs.measuring.network_parts import Activation, Apply, Beside, last_of
+from nas.costs.measuring.network_parts import Activation, Apply, Beside, largest, last_of
 
 FARTHEST = 5
 """What a dilation doubles from layer to layer begins anew after so many."""
@@ -68,8 +68,11 @@ def _shortened(
 
 
 def _told(dice: Dice, layers: list[nn.Module], width: int) -> nn.Module:
-    """The layers, and what tells classes by the means of their channels."""
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(width, dice.size(2, 50)))
+    """The layers, and what tells classes by the means of their channels, or by what is largest."""
+    head = nn.Linear(width, dice.size(2, 50))
+    if dice.happens(0.3):
+        return nn.Sequential(*layers, Apply(largest), head)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), head)
 
 
 def signals(dice: Dice) -> Drawn:
@@ -108,7 +111,7 @@ def _upright(rows: int, columns: int) -> tuple[int, int]:
 
 def recurrent(dice: Dice) -> Drawn:
     """Recurrent layers of one kind, in one direction or both."""
-    width, length = dice.channels(24, 256), dice.size(8, 80)
+    width, length = dice.channels(24, 256), dice.size(8, 160)
     kind, layers = (nn.LSTM, nn.GRU)[dice.number(0, 1)], list[nn.Module]()
     first = width
     for _ in range(dice.number(2, 3)):
