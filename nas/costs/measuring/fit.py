@@ -25,7 +25,7 @@ LINE_VARIANCE = 0.1
 NAME_VARIANCE = 1.0
 NEAR_VARIANCE = 0.5
 NOISE_VARIANCE = 0.01
-REACH = 1.5
+REACH = 2.5
 """The prior of a log factor, as of a Gaussian process: how much it is believed to change by a width of each
 size, by the operator's name, near what was measured; and how noisy a measurement is."""
 POINTS = 400
