@@ -100,7 +100,7 @@ def test_a_layer_joins_the_kernel_in_front_of_it(registry, runtime):
 
 def test_a_space_without_decisions(registry):
     target = resolve_target("a100", registry)
-    space = load_space("published/mobilenet_v1", registry)
+    space = load_space("published/resnet50", registry)
     vectors = space.sample_vectors(2, np.random.default_rng(0))
     assert vectors.shape == (2, 0)
     found = CostTable(space, [target], registry).costs(vectors).column("latency")
