@@ -60,7 +60,7 @@ def pinned(threads: int | None) -> Iterator[None]:
     """So many threads for torch, and as many as before when the block ends; memory is kept from now on.
 
     Where there are fewer threads than cores, this one and the processes that it begins stay on as many cores:
-    one that was idle is slow for the first tenth of a second (``benchmarks/warming.py``).
+    one that was idle may be slow for a tenth of a second (``benchmarks/warming.py``).
     """
     keep_memory()
     before = torch.get_num_threads()
