@@ -57,8 +57,8 @@ class Entries:
         self._widths = [len(self._amounts(cost)) for cost in costs]
         self._padded = max(self._widths)
         self._constants = np.stack([self._figures(index, cost, 0) for index, cost in enumerate(costs)])
-        self._figures_of = BorderRows(targets, self._priced, self._constants.shape[-1])
-        self._tracing = Tracing(registry, self._figures_of.profiles, cache)
+        self._border_rows = BorderRows(targets, self._priced, self._constants.shape[-1])
+        self._tracing = Tracing(registry, self._border_rows.profiles, cache)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -78,7 +78,7 @@ class Entries:
 
     def networks(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """The figures of n networks of (n, layers) rows, of shape (n, targets, ENTRIES)."""
-        sums = self._figures_of.sums(rows) + self._constants
+        sums = self._border_rows.sums(rows) + self._constants
         found = np.empty((*sums.shape[:2], len(ENTRIES)))
         for index, (target, width) in enumerate(zip(self._targets, self._widths, strict=True)):
             found[:, index, : len(FINISHED)] = self._model.finished(
@@ -89,7 +89,7 @@ class Entries:
 
     def _add(self, key: Key, found: Sequence[Trace]) -> None:
         """Prices a layer on every target, from its trace for each profile."""
-        row = self._figures_of.add(dict(zip(self._figures_of.profiles, found, strict=True)))
+        row = self._border_rows.add(dict(zip(self._border_rows.profiles, found, strict=True)))
         if found[0].unknown_operators:
             self._unknown[row] = found[0].unknown_operators
         self._rows[key] = row

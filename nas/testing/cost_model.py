@@ -27,7 +27,7 @@ from nas.testing.pricing import (
     nothing,
     predicted,
 )
-from nas.testing.workloads import UNKNOWN, Workload, unknown_workload, workloads
+from nas.testing.workloads import UNKNOWN, Workload, layers_in_line, unknown_workload, workloads
 
 EXACT = 1e-9
 OWN_TARGETS = 2
@@ -133,18 +133,17 @@ class CostModelConformance:
     def test_costs_of_parts_add_up(self, model: CostModel, priced_targets: list[Target]) -> None:
         """A table can price a network from its layers: sums, a constant, and the highest peak of all."""
         for target in priced_targets:
-            traces = [workload.trace(target) for workload in workloads()]
-            constant = predicted(model, nothing(target), target)
-            parts = [predicted(model, trace, target) for trace in traces]
-            places = [(f"part{number}", replace(trace, output=None)) for number, trace in enumerate(traces)]
-            whole = predicted(model, join_traces(places), target)
+            apart = [replace(workload.trace(target), output=None) for workload in workloads()]
             with told(f"all modules one behind the other on {target.label}"):
-                check_sums(model, whole, parts, constant)
-                check_equal(
-                    whole.peak_memory_bytes - sum(trace.weight_bytes for trace in traces),
-                    max(p.peak_memory_bytes - t.weight_bytes for p, t in zip(parts, traces, strict=True)),
-                    "peak memory less the weights, and that of the most demanding part",
-                )
+                check_parts(model, target, apart)
+
+    def test_layers_cost_what_they_do_in_a_network(
+        self, model: CostModel, priced_targets: list[Target]
+    ) -> None:
+        """A layer that is told what made its input, by `input_kind`, costs what it does behind that."""
+        for target in priced_targets:
+            with told(f"layers that begin with activations and norms on {target.label}"):
+                check_parts(model, target, layers_in_line(target))
 
     def test_networks_are_finished_one_by_one(self, model: CostModel, priced_targets: list[Target]) -> None:
         """`finish` gives one network what `predict` does, and many what it gives each alone."""
@@ -219,6 +218,19 @@ def check_numbers(cost: Cost) -> None:
     """Fails where a number of a cost cannot be one, or where its interval does not hold it."""
     problem = cost_problem(cost)
     assert problem is None, f"gives {problem}"
+
+
+def check_parts(model: CostModel, target: Target, traces: Sequence[Trace]) -> None:
+    """Fails where the costs of parts do not make that of all of them, one behind the other."""
+    parts = [predicted(model, trace, target) for trace in traces]
+    places = [(f"part{number}", trace) for number, trace in enumerate(traces)]
+    whole = predicted(model, join_traces(places), target)
+    check_sums(model, whole, parts, predicted(model, nothing(target), target))
+    check_equal(
+        whole.peak_memory_bytes - sum(trace.weight_bytes for trace in traces),
+        max(part.peak_memory_bytes - trace.weight_bytes for part, trace in zip(parts, traces, strict=True)),
+        "peak memory less the weights, and that of the most demanding part",
+    )
 
 
 def check_sums(model: CostModel, whole: Cost, parts: Sequence[Cost], constant: Cost) -> None:

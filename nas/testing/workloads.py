@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -56,6 +56,29 @@ def unknown_workload() -> Workload:
     return Workload("operator without a rule", lambda width: _Mystery(), _picture)
 
 
+def layers_in_line(target: Target, width: int = 16, size: int = 8) -> list[Trace]:
+    """The layers of a network, of one shape, of which each is told what made its input; one passes its input
+    on, one reads it twice."""
+    modules = (
+        nn.Conv2d(width, width, 3, padding=1),
+        nn.ReLU(),
+        nn.Identity(),
+        nn.Sequential(nn.Sigmoid(), nn.BatchNorm2d(width)),
+        nn.Sequential(nn.Hardswish(), nn.Conv2d(width, width, 1)),
+        nn.Sequential(nn.BatchNorm2d(width), nn.ReLU()),
+        _Gate(),
+        nn.MaxPool2d(3, 1, 1),
+        nn.Softmax(1),
+        nn.GELU(),
+    )
+    found, kind = [], ""
+    for module in modules:
+        traced = trace(module, _picture(width, size), target.batch_size, target.precision)
+        found.append(replace(traced, input_kind=kind))
+        kind = found[-1].output_kind
+    return found
+
+
 def _picture(width: int, size: int) -> tuple[int, ...]:
     return (width, size, size)
 
@@ -97,6 +120,13 @@ class _Attention(nn.Module):
         q, k, v = self.qkv(x).view(batch, length, 3, width // 8, 8).permute(2, 0, 3, 1, 4)
         y = F.scaled_dot_product_attention(q, k, v)
         return torch.as_tensor(self.out(y.transpose(1, 2).reshape(batch, length, width)))
+
+
+class _Gate(nn.Module):
+    """A picture times its own sigmoid."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * x.sigmoid()
 
 
 class _Mystery(nn.Module):

@@ -73,8 +73,8 @@ def executed(operators: Sequence[Operator], runtime: str, input_kind: str = "") 
     for index, operator in enumerate(operators):
         folded = _folded(operator, kinds, readers) if runtime in FOLDING else None
         producers = joined.get(operator.kind, frozenset())
-        source = _joined(operator, operators, heads) if folded is None else folded
-        if source is None or (folded is None and kinds[source] not in producers):
+        source = _joined(operator, operators, heads, kinds, producers) if folded is None else folded
+        if source is None:
             heads[index] = index
             steps.append(Step(operator, operator.bytes_moved, True))
             continue
@@ -96,10 +96,16 @@ def _folded(operator: Operator, kinds: Mapping[int, str], readers: Mapping[int, 
     return source if readers[source] == 1 and kinds[source] in _WEIGHTED else None
 
 
-def _joined(operator: Operator, operators: Sequence[Operator], heads: Mapping[int, int]) -> int | None:
-    """The last operator, or the input, that this one waits for, where both are of one size; else None."""
+def _joined(
+    operator: Operator,
+    operators: Sequence[Operator],
+    heads: Mapping[int, int],
+    kinds: Mapping[int, str],
+    producers: frozenset[str],
+) -> int | None:
+    """The operator, or the input, whose kernel this one joins, or None."""
     if not operator.sources:
         return None
     _, index, size = max((heads[index], index, size) for index, size in operator.sources)
     is_whole = index == INPUT or size == operators[index].bytes_written
-    return index if is_whole and size == operator.bytes_written else None
+    return index if is_whole and size == operator.bytes_written and kinds[index] in producers else None

@@ -125,7 +125,13 @@ def test_as_many_threads_as_cores_go_where_they_like(number):
 
 
 def test_where_no_core_can_be_kept_nothing_is(monkeypatch):
-    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
+    def forbidden(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setaffinity", forbidden, raising=False)
+    with pinned(1):
+        assert torch.get_num_threads() == 1
+    monkeypatch.delattr(os, "sched_setaffinity")
     with pinned(1):
         assert torch.get_num_threads() == 1
 

@@ -79,7 +79,11 @@ def on_cores(number: int | None) -> Iterator[None]:
     if number is None or number >= len(cores):
         yield
         return
-    os.sched_setaffinity(0, cores[-number:])
+    try:
+        os.sched_setaffinity(0, cores[-number:])
+    except OSError:  # a sandbox forbids it
+        yield
+        return
     try:
         yield
     finally:
