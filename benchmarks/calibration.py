@@ -72,6 +72,10 @@ def main() -> None:
     print(
         f"\nAt the speed of the moment, the middle one of {ROUNDS} rounds:\n\n{_summary(middle, _taken_ms)}\n"
     )
+    print(
+        f"A round is within ±15 % of the middle one of its network: {_repeated(rounds, _told_ms)} at the "
+        f"speed of the calibration, {_repeated(rounds, _taken_ms)} at that of the moment.\n"
+    )
     print(_conditions(target) + "\n")
     print(_unseen_kernels(target, registry.cost_models[options.cost_model]))
 
@@ -125,6 +129,15 @@ def _taken_ms(found: Comparison) -> float:
 
 def _middle(found: tuple[Comparison, ...], taken: Callable[[Comparison], float]) -> Comparison:
     return sorted(found, key=taken)[len(found) // 2]
+
+
+def _repeated(rounds: list[list[Comparison]], taken: Callable[[Comparison], float]) -> str:
+    """The share of the rounds beside the middle one of each network that found what that did: no prediction
+    can be nearer than a measurement is to the next."""
+    times = np.sort([[taken(one) for one in each] for each in rounds], axis=0)
+    middle = len(times) // 2
+    others = np.delete(times, middle, axis=0) / times[middle]
+    return f"{100 * np.mean(np.abs(others - 1) <= WITHIN):.0f} %"
 
 
 def _unseen_kernels(target: Target, model: CostModel) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,8 +22,8 @@ from nas.costs.measuring.designed_networks import designed_networks
 from nas.costs.measuring.in_company import InCompany, MeasuredNetwork
 from nas.costs.measuring.kernels import MicroKernel
 from nas.costs.measuring.micro import MeasuredKernel, Together
-from nas.costs.measuring.reference import Usual
 from nas.costs.reading import Reading
+from nas.costs.target import Target
 from nas.costs.this import write_target
 from nas.costs.trace import trace
 from nas.plugins import default_registry
@@ -176,18 +177,15 @@ def test_a_machine_that_drifted_is_named(model, monkeypatch, drift, said):
 
 
 def test_networks_of_a_space_make_it_a_calibration_for_that_space(model, monkeypatch):
-    def network(width: int) -> MicroKernel:
-        return MicroKernel(f"{width} wide", lambda: nn.Conv2d(width, width, 3), ((1, width, 8, 8),))
-
     monkeypatch.setattr(calibrating, "NETWORKS", 2)
-    usual: list[Usual | None] = []
+    fitted: list[Target] = []
 
-    def chain(one: MicroKernel, target, device, seconds, usual_of) -> MeasuredKernel:
-        found = kernel(model, one.make(), one.shapes[0][1:], 2.0)
-        usual.append(usual_of(found.trace))
-        return found
+    def measured(networks, target, model, device, seconds, on_share) -> list[MeasuredKernel]:
+        fitted.append(target)
+        on_share(0.5)
+        return [kernel(model, one.make(), one.shapes[0][1:], 2.0) for one in networks]
 
-    monkeypatch.setattr(calibrating, "measure_chain", chain)
+    monkeypatch.setattr(calibrating, "measure_networks", measured)
     told: list[float] = []
     found = calibrate(
         board(),
@@ -195,15 +193,21 @@ def test_networks_of_a_space_make_it_a_calibration_for_that_space(model, monkeyp
         CPU,
         seconds=0.3,
         on_progress=lambda done, number: told.append(done / number),
-        networks=(network(width) for width in (8, 16)),
+        networks=(
+            MicroKernel("one", partial(nn.Conv2d, width, width, 3), ((1, width, 8, 8),)) for width in (8, 16)
+        ),
     )
     calibration = calibration_of(found)
     assert calibration.tier == "T3"
     assert "2 networks of a space" in calibration.source
-    assert calibration.reference is not None
-    assert usual == [Usual(calibration.reference, 1.0)] * 2, "a convolution, at the speed of the calibration"
-    assert told == sorted(told) and told[-1] <= 1
-    assert told[0] <= 0.5 <= told[-1]
+    assert [target.calibration.reference for target in fitted] == [calibration.reference]
+    assert told == sorted(told) and told[0] <= 0.5 and told[-1] == 0.75
+
+
+def test_without_networks_of_a_space_nothing_more_is_measured(model, monkeypatch):
+    monkeypatch.setattr(calibrating, "NETWORKS", 2)
+    found = calibrate(board(device_class="x86-cpu"), model, CPU, seconds=0.1)
+    assert calibration_of(found).tier == "T2"
 
 
 def test_the_least_time_is_one_that_few_stay_below():

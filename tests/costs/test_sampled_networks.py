@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from itertools import islice
 
 import numpy as np
@@ -12,7 +13,7 @@ from nas.costs import estimate_architecture
 from nas.costs.measuring.networks import sampled_networks
 from nas.costs.trace import trace
 from nas.errors import CostError
-from nas.plugins import default_registry
+from nas.plugins import Registry, default_registry
 from nas.spaces import Space, load_space
 
 REGISTRY = default_registry()
@@ -59,3 +60,16 @@ def test_a_space_of_one_network_has_one():
 def test_a_flat_space_has_none():
     with pytest.raises(CostError, match="network"):
         next(sampled_networks(Space.flat({"depth": [1, 2]}), REGISTRY))
+
+
+def test_they_can_be_sent_to_another_process_where_all_know_their_blocks():
+    (one,) = some("tiny", 1)
+    again = pickle.loads(pickle.dumps(one))
+    assert again.name == one.name
+    assert trace(again.make(), one.shapes[0][1:]) == trace(one.make(), one.shapes[0][1:])
+
+
+def test_blocks_of_another_registry_are_taken_from_there():
+    other = Registry(REGISTRY.manager)
+    (one,) = islice(sampled_networks(load_space("tiny", other), other), 1)
+    assert one.make.args[1] is other

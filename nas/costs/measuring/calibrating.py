@@ -22,11 +22,11 @@ from nas.costs.measuring.fit import Sample, fit_corrections
 from nas.costs.measuring.fresh import FreshProcesses
 from nas.costs.measuring.in_company import MeasuredNetwork, can_watch, measure_in_company, prepare
 from nas.costs.measuring.kernels import MicroKernel, designed_kernels
-from nas.costs.measuring.micro import MeasuredKernel, measure_all, measure_chain
+from nas.costs.measuring.micro import MeasuredKernel, measure_all
 from nas.costs.measuring.probe import probe
-from nas.costs.measuring.reference import Usual, usual_for
 from nas.costs.measuring.samples import distinct, sample_of, samples_of
 from nas.costs.measuring.scales import scaled_to
+from nas.costs.measuring.space_networks import measure_networks
 from nas.costs.measuring.warmth import fit_warmth
 from nas.costs.reading import Reading
 from nas.costs.target import Figure, Target
@@ -34,7 +34,6 @@ from nas.costs.target import Figure, Target
 if TYPE_CHECKING:
     from nas.costs.cost import Cost
     from nas.costs.model import CostModel
-    from nas.costs.operators import Trace
 
 KERNELS = 200
 NETWORKS = 480
@@ -43,8 +42,6 @@ FOLDS = 5
 """Into so many parts networks are divided; each is predicted from all others."""
 LEAST_SHARE = 0.002
 """This share of operators takes less than the least time that is told of them."""
-NETWORK_SECONDS = 0.15
-"""How long a network of a space is measured: rather many of them than each closely."""
 DRIFT = 0.15
 """A calibration says so where a round took so much longer than another."""
 PARTS = 1000
@@ -99,7 +96,7 @@ def calibrate(
         figures = {**figures, **measured.figures}
         blank = Calibration("T2", model.name, "", figures=figures, reference=measured.reference)
         fitted = measured.fitted(replace(target, calibration=blank))
-        found = _measured_networks(networks or (), fitted, model, device, seconds, on_progress)
+        found = measure_networks(networks or (), fitted, model, device, seconds, _second_half(on_progress))
         under = conditions(device, clock_for(device).name)
     busy = busy_with(device) or _drifted(measured.drift)
     scaled = scaled_to(fitted, model, found)
@@ -215,29 +212,9 @@ def _half(on_progress: Progress) -> Progress:
     return lambda done, number: on_progress(done, 2 * number)
 
 
-def _measured_networks(
-    networks: Iterable[MicroKernel],
-    target: Target,
-    model: CostModel,
-    device: torch.device,
-    seconds: float,
-    on_progress: Progress,
-) -> list[MeasuredKernel]:
-    """Networks measured one after the other for so many seconds: the second half of what is to be done. Each
-    is told at the usual speed of the calibrated target, where that has one."""
-
-    def usual(traced: Trace) -> Usual | None:
-        return usual_for(target, model.price(traced, target))
-
-    begin = time.monotonic()
-    found = []
-    for network in networks:
-        share = (time.monotonic() - begin) / seconds
-        if share > 1:
-            break
-        on_progress(round(PARTS * (1 + share) / 2), PARTS)
-        found.append(measure_chain(network, target, device, NETWORK_SECONDS, usual))
-    return found
+def _second_half(on_progress: Progress) -> Callable[[float], None]:
+    """Tells of the second half by the share of it that is done."""
+    return lambda share: on_progress(round(PARTS * (1 + share) / 2), PARTS)
 
 
 def source(rests_on: str, networks: int = 0) -> str:

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from nas.costs.measuring.clocks import Run, clock_for
 from nas.costs.measuring.kernels import MicroKernel
 from nas.costs.measuring.latency import Ready, measure, ready
-from nas.costs.measuring.reference import Usual
 from nas.costs.measuring.timing import time_call
 from nas.costs.operators import Trace
 from nas.costs.target import Target
@@ -161,17 +161,10 @@ def _middle(found: Sequence[MeasuredKernel]) -> MeasuredKernel:
     return sorted(found, key=lambda one: one.latency_ms)[(len(found) - 1) // 2]
 
 
-def measure_chain(
-    chain: MicroKernel,
-    target: Target,
-    device: torch.device,
-    seconds: float,
-    usual: Callable[[Trace], Usual | None] = lambda traced: None,
-) -> MeasuredKernel:
-    """Measures a chain as a whole network is measured, told at its usual speed if that is known."""
+def measure_chain(chain: MicroKernel, target: Target, device: torch.device, seconds: float) -> MeasuredKernel:
+    """Measures a chain as a whole network is measured."""
     module = chain.make()
-    batch, shapes = chain.shapes[0][0], [shape[1:] for shape in chain.shapes]
-    traced = trace(module, shapes, batch, target.precision, traced_layout(target))
+    traced = traced_kernel(chain, module, target)
     found = measure(
         module,
         chain.shapes,
@@ -180,15 +173,19 @@ def measure_chain(
         runtime=target.runtime,
         layout=target.layout,
         seconds=seconds,
-        usual=usual(traced),
     )
     return MeasuredKernel(chain.name, traced, found.latency_ms, found.spread_ms / found.latency_ms)
 
 
+def traced_kernel(kernel: MicroKernel, module: nn.Module, target: Target) -> Trace:
+    """What a kernel executes on a target; `module` is what it makes."""
+    shapes, batch = [shape[1:] for shape in kernel.shapes], kernel.shapes[0][0]
+    return trace(module, shapes, batch, target.precision, traced_layout(target))
+
+
 def _measured(kernel: MicroKernel, target: Target, device: torch.device, seconds: float) -> MeasuredKernel:
     module = kernel.make()
-    shapes, batch = [shape[1:] for shape in kernel.shapes], kernel.shapes[0][0]
-    traced = trace(module, shapes, batch, target.precision, traced_layout(target))
+    traced = traced_kernel(kernel, module, target)
     run = ready(module, kernel.shapes, device, target.precision, target.runtime, target.layout)
     if device.type == "cuda":
         found = time_call(_captured(run).replay, clock_for(device), seconds)

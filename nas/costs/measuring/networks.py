@@ -14,6 +14,7 @@ from torch import nn
 
 from nas.blocks import build, fuse
 from nas.costs.measuring.kernels import MicroKernel
+from nas.plugins import default_registry
 
 if TYPE_CHECKING:
     from nas.plugins import Registry
@@ -33,6 +34,7 @@ def sampled_networks(
     """
     from nas.costs.estimation import network_of
 
+    own = None if registry is default_registry() else registry
     generator = np.random.default_rng(seed)
     known: set[Network] = set()
     while True:
@@ -43,10 +45,12 @@ def sampled_networks(
                 known.add(network)
                 name = f"network {len(known)} of {space.name}"
                 shapes = ((batch, *network.input.shape),)
-                yield MicroKernel(name, partial(_deployed, network, registry), shapes)
+                yield MicroKernel(name, partial(_deployed, network, own), shapes)
         if len(known) == before:
             return
 
 
-def _deployed(network: Network, registry: Registry) -> nn.Module:
-    return fuse(build(network, registry.blocks).eval())
+def _deployed(network: Network, registry: Registry | None) -> nn.Module:
+    """The module of a network; the registry of all processes where none is given, as it cannot be sent to
+    another."""
+    return fuse(build(network, (registry or default_registry()).blocks).eval())
