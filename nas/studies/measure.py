@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from nas.costs.cost import Cost
 from nas.errors import UsageError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from nas.plugins import Registry
     from nas.spaces.architecture import Architecture
     from nas.store import Store, TrialRecord
+
+    Measuring: TypeAlias = Callable[[str, Architecture], "Comparison"]
 
 TIER = "T4"
 """What is measured itself."""
@@ -75,7 +78,8 @@ def measure_front(
 ) -> list[Comparison]:
     """Measures every network on the Pareto front of a study, and stores what it took beside the prediction.
 
-    Raises UsageError where the study has no finished trial.
+    Each has a process of its own where the processor runs operators one by one. Raises UsageError where the
+    study has no finished trial.
     """
     from nas.search.study import StudySpec
     from nas.studies.front import study_front
@@ -83,29 +87,60 @@ def measure_front(
     front = study_front(store, StudySpec.from_json(store.study(study).spec))
     if not front:
         raise UsageError(f"study {study!r} has no finished trial yet: there is no front to measure")
-    return [_measure_trial(store, study, trial, target, registry, model, seconds) for trial in front]
+    with _each_apart(target, registry, model, seconds) as measuring:
+        return [_measure_trial(store, study, trial, measuring) for trial in front]
 
 
 def measure_trial(
     store: Store, study: str, number: int, target: Target, registry: Registry, model: str, seconds: float
 ) -> Comparison:
     """Measures one network of a study, and stores what it took beside the prediction."""
-    return _measure_trial(store, study, store.trial(study, number), target, registry, model, seconds)
+    return _measure_trial(
+        store,
+        study,
+        store.trial(study, number),
+        lambda name, architecture: measure_architecture(name, architecture, target, registry, model, seconds),
+    )
 
 
-def _measure_trial(
-    store: Store,
-    study: str,
-    trial: TrialRecord,
-    target: Target,
-    registry: Registry,
-    model: str,
-    seconds: float,
-) -> Comparison:
-    name = f"{study}#{trial.number}"
-    found = measure_architecture(name, trial.architecture, target, registry, model, seconds)
+def _measure_trial(store: Store, study: str, trial: TrialRecord, measuring: Measuring) -> Comparison:
+    found = measuring(f"{study}#{trial.number}", trial.architecture)
     store.record_costs(study, {trial.architecture.hash: [found.measured]})
     return found
+
+
+@contextmanager
+def _each_apart(target: Target, registry: Registry, model: str, seconds: float) -> Iterator[Measuring]:
+    """What measures architectures: each as its user runs it, in a process that has run nothing else. Here,
+    where such a process would not find the plugins of the registry, or a runtime would begin anew."""
+    from nas.costs.measuring.devices import device_of
+    from nas.costs.measuring.fresh import FreshProcesses
+    from nas.costs.measuring.in_company import can_watch
+    from nas.plugins import default_registry
+
+    if registry is default_registry() and can_watch(target, device_of(target)):
+        with FreshProcesses(_prepare, target) as caller:
+            yield lambda name, what: caller(_measure_as_installed, name, what, target, model, seconds)
+    else:
+        yield lambda name, what: measure_architecture(name, what, target, registry, model, seconds)
+
+
+def _prepare(target: Target) -> None:
+    """Imports all plugins, and all that measuring takes."""
+    from nas.costs.measuring.in_company import prepare
+    from nas.plugins import default_registry
+
+    default_registry()
+    prepare(target)
+
+
+def _measure_as_installed(
+    name: str, architecture: Architecture, target: Target, model: str, seconds: float
+) -> Comparison:
+    """An architecture measured with the plugins that are installed."""
+    from nas.plugins import default_registry
+
+    return measure_architecture(name, architecture, target, default_registry(), model, seconds)
 
 
 def _compared(

@@ -28,6 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("NAS_CALIBRATIONS", str(tmp_path / "calibrations"))
     monkeypatch.setattr(calibrating, "NETWORKS", 3)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # no test waits for another that measures
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     yield tmp_path / "calibrations"
 
 

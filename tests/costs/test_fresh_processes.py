@@ -64,7 +64,7 @@ def test_a_server_that_ended_is_named():
         assert processes._server is not None
         processes._server.kill()
         processes._server.wait()
-        with pytest.raises(CostError, match="calibrate again"):
+        with pytest.raises(CostError, match="measure again"):
             processes(abs, -3)
 
 

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable
 from typing import IO, Any, Protocol, TypeVar
 
-from nas.errors import CostError
+from nas.errors import CostError, NasError
 
 Found = TypeVar("Found")
 
@@ -71,9 +71,9 @@ class FreshProcesses:
             self._server.stdin.flush()
             works, found = pickle.load(self._server.stdout)  # noqa: S301  # our own
         except (OSError, EOFError) as error:
-            raise CostError("the processes that measure ended: calibrate again") from error
+            raise CostError("the processes that measure ended: measure again") from error
         if not works:
-            raise CostError(f"a process that measures ended: {found}")
+            raise CostError(found)
         return found  # type: ignore[no-any-return]
 
 
@@ -108,14 +108,16 @@ def forked(function: Callable[..., Any], given: tuple[Any, ...]) -> bytes:
     with os.fdopen(read, "rb") as answer:
         found = answer.read()
     _, status = os.waitpid(process, 0)
-    return found or pickle.dumps((False, f"it was ended from outside ({status})"))
+    return found or pickle.dumps((False, f"a process that measures was ended from outside ({status})"))
 
 
 def _answer(function: Callable[..., Any], given: tuple[Any, ...]) -> bytes:
     try:
         return pickle.dumps((True, function(*given)))
+    except NasError as error:
+        return pickle.dumps((False, str(error)))
     except Exception as error:
-        return pickle.dumps((False, f"{type(error).__name__}: {error}"))
+        return pickle.dumps((False, f"a process that measures ended: {type(error).__name__}: {error}"))
 
 
 if __name__ == "__main__":
