@@ -10,6 +10,7 @@ network of random architectures. Needs no data.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -105,8 +106,10 @@ def main() -> None:
     print(f"{space.name} on {target.label}, torch {torch.__version__}, nas {nas.__version__}")
     vectors = space.sample_vectors(options.architectures, np.random.default_rng(0))
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["NAS_CACHE"] = folder  # what this user has met before would be no new layer
         filling(space, target, vectors[: options.fill], Path(folder))
-    filled(CostTable(space, [target], REGISTRY, cache=StoredTraces(None)), vectors)
+        stored = StoredTraces(str(Path(folder) / "nas.db"))
+        filled(CostTable(space, [target], REGISTRY, cache=stored), vectors)
     for name in dict.fromkeys((options.space, "hybrid", "series", "cell")):
         compared(load_space(name, REGISTRY), options.target, options.models)
 

@@ -33,7 +33,8 @@ class BorderRows:
     `price` gives the figures of a trace on the target of an index, of shape (width,); the last of them is the
     most of all layers of a network, the others add up. A layer has figures for each border that was met, and
     tells the border behind it. Where nothing of it can join the kernel in front, it is priced once for each
-    border that its trace depends on.
+    border that its trace depends on. Eager execution holds the input of a network until the end: that of the
+    first layer which does not just pass it on is there behind it too.
     """
 
     def __init__(
@@ -50,6 +51,9 @@ class BorderRows:
         self._values = np.zeros((len(TRACED), ROOM, len(targets), width))
         self._behind = np.zeros((len(TRACED), ROOM, len(targets)), dtype=np.int64)
         self._behind[:, EMPTY_ROW] = np.arange(len(TRACED))[:, None]
+        self._eager = np.array([target.runtime == "eager" for target in targets])
+        self._inputs = np.zeros((ROOM, len(targets)))
+        self._unheld: dict[int, Mapping[Profile, Trace]] = {}
 
     @property
     def profiles(self) -> list[Profile]:
@@ -63,8 +67,11 @@ class BorderRows:
         if row == self._values.shape[1]:
             self._values = np.concatenate([self._values, np.zeros_like(self._values)], axis=1)
             self._behind = np.concatenate([self._behind, np.zeros_like(self._behind)], axis=1)
+            self._inputs = np.concatenate([self._inputs, np.zeros_like(self._inputs)])
         for border in TRACED:
             self._fill(row, border, traces)
+        if self._eager.any():
+            self._unheld[row] = traces
         others = list(self._places)[len(TRACED) :]
         if any(map(_is_open, traces.values())):
             self._open[row] = traces
@@ -81,6 +88,7 @@ class BorderRows:
         largest = np.zeros(sums.shape[:2])
         border = np.broadcast_to(self._first, largest.shape)
         targets = np.arange(len(self._targets))
+        held = np.zeros_like(largest)
         for column in rows.T:
             if self._differ:
                 place = border, column[:, None], targets
@@ -88,7 +96,9 @@ class BorderRows:
             else:
                 picked = self._values[0, column]
             sums += picked
-            np.maximum(largest, picked[..., -1], out=largest)
+            np.maximum(largest, picked[..., -1] + held, out=largest)
+            if not held[:, self._eager].all():
+                held = np.where(held > 0, held, self._inputs_of(column))
         sums[..., -1] = largest
         return sums
 
@@ -105,6 +115,22 @@ class BorderRows:
             self._behind[place, row, index] = behind
             traced = self._values[self._places[border.traced], row, index]
             self._differ = self._differ or not np.array_equal(figures, traced)
+
+    def _inputs_of(self, column: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What holding the input of each of some layers adds to the last figure, of shape (n, targets)."""
+        for row in self._unheld.keys() & set(column.tolist()):
+            traces = self._unheld.pop(row)
+            for index in np.flatnonzero(self._eager).tolist():
+                self._inputs[row, index] = self._input(row, index, traces)
+        return self._inputs[column]
+
+    def _input(self, row: int, index: int, traces: Mapping[Profile, Trace]) -> float:
+        """The same of one layer on one target; 0 where it passes its input on."""
+        trace = traces[self._variants[index][first_border(self._targets[index])]]
+        if trace.output == -1:
+            return 0.0
+        holding = self._price(index, trace.holding(trace.input_bytes))[-1]
+        return float(holding - self._values[self._first[index], row, index, -1])
 
     def _copy(self, row: int | slice, border: Border) -> None:
         """Gives layers the figures that they have without a kernel in front."""

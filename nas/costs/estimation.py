@@ -94,12 +94,14 @@ def trace_network(
     profiles = Profile.of(target)
     tracing = Tracing(registry, list(profiles.values()), cache)
     traces = dict(zip(distinct, tracing.traces(distinct), strict=True))
-    border = first_border(target)
+    border, held = first_border(target), 0
     parts: list[tuple[str, Trace]] = []
     for index, key in enumerate(keys):
         found = dict(zip(profiles, traces[key], strict=True))[border]
-        parts.append((f"layers.{index}_{_name(key[0])}", found))
+        parts.append((f"layers.{index}_{_name(key[0])}", found.holding(held)))
         border = border_behind(found, target).traced
+        if target.runtime == "eager" and found.output != -1:
+            held = held or found.input_bytes
     if not parts:
         raise CostError("the architecture's network has no layers to price")
     return join_traces(parts)

@@ -108,6 +108,18 @@ class Trace:
         return self.operators[self.output].kind if self.output >= 0 else self.input_kind
 
     @property
+    def input_bytes(self) -> int:
+        """The bytes of its (first) input, 0 where nothing says when memory is there."""
+        return self.allocations[0].size if self.allocations else 0
+
+    def holding(self, size: int) -> Trace:
+        """The same where so many bytes more are there until the end: whoever runs it has names for them."""
+        if not (size and self.allocations):
+            return self
+        held = Allocation(size, first=0, last=-1, released=max(len(self.operators), 1))
+        return replace(self, allocations=(*self.allocations, held))
+
+    @property
     def macs(self) -> int:
         """Multiply-adds for one sample, the field's "MACs"."""
         return round(sum(operator.macs for operator in self.operators) / self.batch_size)

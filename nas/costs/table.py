@@ -54,8 +54,8 @@ class CostTable:
 
     A layer is built in its deployed form, traced and priced when it is first met, and kept. Latency, its
     bounds, energy, parameters, MACs and bytes add up over the layers; peak memory is all weights and the
-    largest working set of any layer. The figures equal those of `estimate_architecture`. What `cache` holds
-    is not traced again.
+    largest working set of any layer. The figures equal those of `estimate_architecture`, its whole bytes to
+    one byte. What `cache` holds is not traced again.
 
     Raises CostError where there is no target or the space is flat, UnknownNameError for a model that is none.
     """

@@ -11,6 +11,7 @@ from torch import nn
 
 from nas.costs import Target, resolve_target
 from nas.costs.border_rows import EMPTY_ROW, BorderRows
+from nas.costs.liveness import alive
 from nas.costs.operators import Trace
 from nas.costs.trace import trace
 from nas.costs.trace_keys import Border, border_behind
@@ -126,6 +127,60 @@ def test_more_layers_than_there_is_room_for(price, target):
     assert len(set(found)) == len(found)
     assert total(rows, found[69], found[68]) == ALONE + 3 * JOINED
     assert total(rows, found[0]) == ALONE
+
+
+def most_alive(index: int, found: Trace) -> np.ndarray:
+    """Charges nothing but the most bytes that are alive, as eager execution keeps them."""
+    return np.array([0.0, max(alive(found.allocations, len(found.operators), until_released=True))])
+
+
+INPUT = 4 * 4 * 8 * 8
+"""The bytes of a tensor of SHAPE in single precision."""
+WIDE = [nn.Conv2d(4, 4, 1), nn.Conv2d(4, 12, 1), nn.Conv2d(12, 4, 1)]
+
+
+@pytest.fixture
+def eager(target) -> Target:
+    return replace(target, name="eager", runtime="eager", precision="fp32")
+
+
+def test_eager_execution_holds_the_input_of_a_network(target, eager):
+    rows = BorderRows((eager, target), most_alive, 2)
+    wide, relu = add(rows, *WIDE), add(rows, RELU)
+    largest = rows.sums(np.array([[wide, relu, EMPTY_ROW], [relu, wide, relu], [relu, relu, wide]]))[..., 1]
+    alone = largest[0, 0]
+    assert alone > 4 * INPUT
+    assert largest[:, 0].tolist() == [alone, alone + INPUT, alone + INPUT]
+    assert len(set(largest[:, 1])) == 1, "what plans the graph does not hold it"
+
+
+def test_what_passes_the_input_on_does_not_hold_it_twice(eager):
+    rows = BorderRows((eager,), most_alive, 2)
+    wide, relu, identity = add(rows, *WIDE), add(rows, RELU), add(rows, nn.Identity())
+    networks = [
+        [EMPTY_ROW, wide, relu],
+        [identity, wide, relu],
+        [wide, identity, relu],
+        [identity, relu, wide],
+    ]
+    largest = rows.sums(np.array(networks))[:, 0, 1]
+    assert largest[0] == largest[1] == largest[2] == largest[3] - INPUT
+
+
+def test_each_target_holds_its_own_input(eager):
+    batch = replace(eager, name="batch", batch_size=3)
+    rows = BorderRows((eager, batch), most_alive, 2)
+    wide, relu = add(rows, *WIDE), add(rows, RELU)
+    behind, alone = rows.sums(np.array([[relu, wide], [wide, relu]]))[..., 1]
+    assert (behind - alone).tolist() == [INPUT, 3 * INPUT]
+
+
+def test_a_network_priced_with_others_holds_what_it_holds_alone(eager):
+    rows = BorderRows((eager,), most_alive, 2)
+    found = [add(rows, *modules) for modules in ([RELU], WIDE, [nn.Identity()], [CONV, RELU])]
+    networks = np.array([*permutations([EMPTY_ROW, *found], 3)])
+    together = rows.sums(networks)
+    assert together.tolist() == [rows.sums(network[None])[0].tolist() for network in networks]
 
 
 @pytest.mark.parametrize(

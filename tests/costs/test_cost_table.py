@@ -126,6 +126,22 @@ def test_in_eager_mode_a_layer_takes_images_as_the_one_before_leaves_them(regist
     assert len(set(found)) == 3
 
 
+@pytest.mark.parametrize(("name", "precision"), [("cell", "fp32"), ("mobile", "amp-fp16")])
+def test_in_eager_mode_the_input_of_a_network_is_held_to_its_end(registry, name, precision):
+    """The most demanding layer of `cell` runs behind the first one; figures are whole bytes."""
+    target = resolve_target("rtx3090", registry, precision=precision, runtime="eager", batch_size=8)
+    space = load_space(name, registry)
+    vectors = space.sample_vectors(3, np.random.default_rng(11))
+    found = CostTable(space, [target], registry).costs(vectors).peak_memory
+    for vector, peak in zip(vectors, found, strict=True):
+        architecture = space.decode(vector)
+        with torch.device("meta"):
+            module = build(architecture.network, registry.blocks)
+        whole = estimate(module, space.input.shape, target, registry=registry, fused=True).peak_memory_bytes
+        assert estimate_architecture(architecture, target, registry).peak_memory_bytes == whole
+        assert peak == pytest.approx(whole, abs=1)
+
+
 def test_the_layout_matters_in_eager_mode_alone(registry):
     def latency(runtime: str, layout: str) -> float:
         target = resolve_target("rtx3090", registry, batch_size=64, runtime=runtime, layout=layout)

@@ -14,6 +14,7 @@ import nas
 from nas.blocks import build
 from nas.costs import Cost, estimate, estimate_architecture, resolve_target
 from nas.costs.deployed import trace_deployed
+from nas.costs.liveness import alive
 from nas.costs.operators import Trace, join_traces
 from nas.costs.trace import trace
 from nas.errors import CostError, TargetError, UnknownNameError
@@ -239,6 +240,31 @@ def test_traces_that_run_one_behind_the_other():
     assert joined.peak_activation_bytes == max(one.peak_activation_bytes, two.peak_activation_bytes)
     assert join_traces([("", one), ("", one)]).operators[3].sources == ((2, 32),)
     assert joined.output == 2
+
+
+def test_memory_that_is_held_while_a_part_runs():
+    alone = trace(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), (4,))
+    held = alone.holding(1000)
+
+    def bytes_alive(found, until_released=True):
+        return alive(found.allocations, len(found.operators), until_released=until_released)
+
+    assert alone.input_bytes == held.input_bytes == 16
+    assert bytes_alive(held) == [size + 1000 for size in bytes_alive(alone)]
+    assert bytes_alive(held, False) == bytes_alive(alone, False), "nothing reads it"
+    joined = join_traces([("a", alone), ("b", held), ("c", alone)])
+    assert bytes_alive(joined) == [
+        *bytes_alive(alone),
+        *bytes_alive(held),
+        *bytes_alive(alone),
+    ]
+
+
+@pytest.mark.parametrize("size", [0, 1000])
+def test_what_does_not_say_when_memory_is_there_holds_none(size):
+    silent = replace(trace(nn.Linear(4, 8), (4,)), allocations=())
+    assert silent.input_bytes == 0
+    assert silent.holding(size) == silent
 
 
 def test_what_runs_behind_a_part_that_returns_something_else_has_an_input_of_its_own():
