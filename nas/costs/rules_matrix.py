@@ -123,19 +123,36 @@ def _composed(call: Call, work: Work, scores: int) -> Work:
 
 
 def _recurrent(call: Call) -> Work:
-    """LSTM, GRU and plain recurrent layers: each matrix is used once for each step of each sample."""
+    """LSTM, GRU and plain recurrent layers: each matrix is used once for each step of each sample.
+
+    A pass is a layer in one direction; `recurrent` are the numbers of the matrices that wait for the step
+    before. Of packed sequences, which differ in length, the batch is that of a step in the middle.
+    """
     inputs = call.given.get("input", call.given.get("data"))
     assert isinstance(inputs, torch.Tensor)
-    matrices = [weight for weight in call["params"] if weight.ndim == 2]
-    steps = product(inputs.shape[:-1])
-    macs = steps * sum(weight.numel() for weight in matrices)
+    params, rows = call["params"], product(inputs.shape[:-1])
+    matrices = [weight for weight in params if weight.ndim == 2]
+    passes = call.given["num_layers"] * (1 + bool(call.given.get("bidirectional")))
+    first = params[:: len(params) // passes]
+    numbers = sum(weight.numel() for weight in matrices)
+    steps = _steps(call, inputs)
     dims = (
+        ("batch", max(1, rows // max(1, steps))),
         ("steps", steps),
         ("inputs", inputs.shape[-1]),
         ("hidden", call.outputs[0].shape[-1]),
         ("matrices", len(matrices)),
+        ("passes", passes),
+        ("recurrent", numbers - sum(weight.numel() for weight in first)),
     )
-    return Work("rnn", macs, 2 * macs, dims)
+    return Work("rnn", rows * numbers, 2 * rows * numbers, dims)
+
+
+def _steps(call: Call, inputs: torch.Tensor) -> int:
+    """The steps of a recurrent layer: packed sequences come with the batch of each."""
+    if "batch_sizes" in call.given:
+        return int(call["batch_sizes"].numel())
+    return int(inputs.shape[1 if call.given.get("batch_first") else 0])
 
 
 def _trilinear(call: Call) -> Work:

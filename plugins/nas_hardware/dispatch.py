@@ -77,6 +77,14 @@ def on_cpu(target: Target) -> bool:
     return target.device.device_class in CPU_CLASSES
 
 
+def runs_whole(target: Target) -> bool:
+    """Whether a network is handed over as one graph, with one launch for all of it."""
+    return (
+        target.device.device_class in assumptions.WHOLE_GRAPH_CLASSES
+        or target.runtime in assumptions.WHOLE_GRAPH_RUNTIMES
+    )
+
+
 @cache
 def fitted() -> dict[str, Any]:
     """The fitted ratios with their sources."""

@@ -11,9 +11,10 @@ import numpy as np
 from nas.costs.speed import MATRIX_KINDS, speed_of
 from nas_hardware import assumptions
 from nas_hardware.cpu import cpu_kernel_ms
-from nas_hardware.dispatch import on_cpu
+from nas_hardware.dispatch import on_cpu, runs_whole
 from nas_hardware.gpu_kernels import fitted_constants, kernels_ms
-from nas_hardware.gpu_speed import gpu_speed
+from nas_hardware.gpu_speed import GpuSpeed, gpu_speed
+from nas_hardware.recurrence import gpu_launches_ms, gpu_steps_ms, host_steps_ms, recurrence_of
 from nas_hardware.work import work_of
 
 if TYPE_CHECKING:
@@ -48,35 +49,42 @@ def kernels_of(steps: Sequence[Step], target: Target) -> Kernels:
     operators = [step.operator for step in steps]
     moved = np.array([step.bytes_moved for step in steps], dtype=np.float64)
     each = _launch_ms(target)
+    begun = np.zeros(len(steps))
     if target.device.device_class in GPU_CLASSES:
         speed = gpu_speed(target)
         work = work_of(operators, moved.tolist(), eager=target.runtime == "eager")
         busy, each = kernels_ms(work, speed, fitted_constants()), speed.step
+        begun = _walk(busy, operators, speed)
     elif on_cpu(target):
         busy = cpu_kernel_ms(operators, speed_of(target), moved, target.runtime)
+        busy += host_steps_ms(operators, target)
     else:
-        busy = _assumed_ms(operators, moved, target)
+        busy = _assumed_ms(operators, moved, target) + host_steps_ms(operators, target)
     dispatch_is_all = on_cpu(target) and target.runtime == "eager"
-    has_launches = not (_runs_whole(target) or dispatch_is_all)
+    has_launches = not (runs_whole(target) or dispatch_is_all)
     launched = np.array([each if has_launches and step.is_kernel else 0.0 for step in steps])
-    return Kernels(busy, launched, _computes(operators, moved, target))
+    return Kernels(busy, launched + begun, _computes(operators, moved, target))
+
+
+def _walk(busy: Column, operators: Sequence[Operator], speed: GpuSpeed) -> Column:
+    """Puts what recurrent layers work in all their steps into `busy`; returns what the launches of steps
+    take, of shape (n,)."""
+    begun = np.zeros(len(operators))
+    for index, operator in enumerate(operators):
+        if layer := recurrence_of(operator):
+            (product,) = kernels_ms(work_of([layer.input_product]), speed, fitted_constants())
+            busy[index] = product + gpu_steps_ms(layer, speed)
+            begun[index] = gpu_launches_ms(layer)
+    return begun
 
 
 def whole_graph_ms(target: Target) -> float:
     """The launch of a network that is handed over as one graph; 0 where each kernel has one of its own."""
-    return _launch_ms(target) if _runs_whole(target) else 0.0
+    return _launch_ms(target) if runs_whole(target) else 0.0
 
 
 def _launch_ms(target: Target) -> float:
     return _figure(target, "launch_floor_us", assumptions.LAUNCH_FLOOR_US) / 1e3
-
-
-def _runs_whole(target: Target) -> bool:
-    """Whether a network is handed over as one graph, with one launch for all of it."""
-    return (
-        target.device.device_class in assumptions.WHOLE_GRAPH_CLASSES
-        or target.runtime in assumptions.WHOLE_GRAPH_RUNTIMES
-    )
 
 
 def _computes(operators: Sequence[Operator], moved: Column, target: Target) -> NDArray[np.bool_]:

@@ -7,7 +7,8 @@ For each kernel::
 In eager mode no operator takes less than its dispatch on the host. What a runtime fuses has no launch and
 moves fewer bytes (`nas_hardware.fusion`). Energy is idle power over the whole time, and so much for each
 FLOP and byte (`nas_hardware.energy`). Accelerators that are handed a whole graph, and runtimes that
-put a network into one kernel, have one launch per network instead. Everything is a sum over operators and
+put a network into one kernel, have one launch per network instead. Recurrent layers begin every step
+(`nas_hardware.recurrence`). Everything is a sum over operators and
 that constant; utilisations and shares are assumptions (`nas_hardware.assumptions`): tier T0. The calibration
 of a target multiplies the busy time of each kernel, by what its network moves in one run
 (`nas.costs.traffic`), and what short networks take as a whole.
@@ -30,11 +31,13 @@ from nas.costs.target_file import PEAKS
 from nas.costs.traffic import TRAFFICS
 from nas_hardware import assumptions
 from nas_hardware.assembly import Start, Time, assembled, calibration_for, finished, kernel_time
+from nas_hardware.dispatch import runs_whole
 from nas_hardware.fusion import Step, executed, rules_of
+from nas_hardware.recurrence import host_steps_ms
 from nas_hardware.sparse import sparse_share
 
 NAME = "roofline"
-VERSION = "roofline 5"
+VERSION = "roofline 6"
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,8 @@ def _kernels(steps: Sequence[Step], target: Target, traffics: Sequence[float]) -
     speed, calibration = _speed(target), calibration_for(target, NAME)
     operators = [step.operator for step in steps]
     compute, memory = _least_ms(steps, speed)
-    busy = np.maximum(compute, memory) * np.ones((len(traffics), 1))
+    walked = host_steps_ms(operators, target)
+    busy = (np.maximum(compute, memory) + walked) * np.ones((len(traffics), 1))
     added = np.zeros(len(steps))
     if calibration is not None:
         busy *= calibration.factors(operators, traffics)
@@ -164,10 +168,7 @@ def _speed(target: Target) -> _Speed:
     figures = {name: figure.value for name, figure in target.figures.items()}
     matrix = figures[PEAKS[target.precision]]
     launch = figures.get("launch_floor_us", assumptions.LAUNCH_FLOOR_US) / 1e3
-    whole_graph = (
-        target.device.device_class in assumptions.WHOLE_GRAPH_CLASSES
-        or target.runtime in assumptions.WHOLE_GRAPH_RUNTIMES
-    )
+    whole_graph = runs_whole(target)
     eager = (
         figures.get("eager_operator_us", assumptions.EAGER_OPERATOR_US) if target.runtime == "eager" else 0.0
     )

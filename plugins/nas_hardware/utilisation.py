@@ -2,10 +2,11 @@
 
 Each operator is a kernel of a class, whose time follows from its sizes and the figures of the datasheet: on
 GPUs by `nas_hardware.gpu_kernels`, on CPUs by `nas_hardware.cpu`, elsewhere at assumed shares
-(`nas_hardware.assumptions`). In eager mode the host spends a time of its own on every operator
-(`nas_hardware.dispatch`). What a runtime fuses has no launch and moves fewer bytes (`nas_hardware.fusion`).
-Latency, its bounds and energy are sums over operators. The calibration of a target multiplies the times of
-kernels, and those of short networks as a whole.
+(`nas_hardware.assumptions`); recurrent layers walk through their steps (`nas_hardware.recurrence`). In eager
+mode the host spends a time of its own on every operator (`nas_hardware.dispatch`). What a runtime fuses has
+no launch and moves fewer bytes (`nas_hardware.fusion`). Latency, its bounds and energy are sums over
+operators. The calibration of a target multiplies the times of kernels, and those of short networks as a
+whole.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from nas.costs.target import Target
 
 NAME = "utilisation"
-VERSION = "utilisation 6"
+VERSION = "utilisation 7"
 
 
 def predict(trace: Trace, target: Target) -> Cost:

@@ -169,6 +169,38 @@ def test_recurrent_layers_use_every_matrix_at_every_step(build, gates, layers, d
     (operator,) = (operator for operator in found.operators if operator.kind == "rnn")
     assert operator.macs == macs
     assert operator.weight_bytes == 4 * sum(parameter.numel() for parameter in module.parameters())
+    expected = {"batch": 2, "steps": 9, "inputs": 6, "hidden": inner, "matrices": 2 * layers * directions}
+    numbers = {"passes": layers * directions, "recurrent": layers * directions * gates * 5 * 5}
+    assert dict(operator.dims) == expected | numbers
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_steps_of_a_recurrent_layer(batch_first, bias):
+    """Where the batch does not come first, the first axis of what a module is given is that of steps."""
+    module = nn.LSTM(6, 5, 2, bias=bias, proj_size=3, batch_first=batch_first)
+    (operator,) = (one for one in trace(module, (9, 6), batch_size=2).operators if one.kind == "rnn")
+    steps, batch = (9, 2) if batch_first else (2, 9)
+    assert (operator.dim("steps"), operator.dim("batch"), operator.dim("passes")) == (steps, batch, 2)
+    assert operator.dim("recurrent") == 2 * (20 * 3 + 3 * 5), "what projects the state waits for it too"
+    assert operator.macs == 18 * sum(one.numel() for one in module.parameters() if one.ndim == 2)
+
+
+def test_the_steps_of_packed_sequences():
+    """Of lengths 5, 3 and 1: five steps, nine rows."""
+
+    class Packed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.GRU(6, 4, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            packed = nn.utils.rnn.pack_padded_sequence(x, torch.tensor([5, 3, 1]), batch_first=True)
+            return self.layer(packed)[0].data
+
+    (operator,) = (one for one in trace(Packed(), (5, 6), batch_size=3).operators if one.kind == "rnn")
+    assert (operator.dim("steps"), operator.dim("batch")) == (5, 1)
+    assert operator.macs == 9 * (6 * 12 + 4 * 12)
 
 
 @pytest.mark.parametrize(
