@@ -49,6 +49,11 @@ LEAST_ALIGNED = 16
 SIBLINGS: Mapping[str, str] = {"sm100": "sm90", "sm120": "sm89"}
 """The generation before, of cards that are made for the same: Hopper's server modules before Blackwell's,
 Ada's cards before Blackwell's."""
+VECTOR_SHARE = 0.77
+"""The share of the bandwidth at which a matrix in single precision is read for a product with one vector, by
+kernels that are no tilings: recurrent layers of DeepBench at batch 1 (``fitted/recurrent.json``). Networks at
+batch 1 on a V100 in TensorRT (PaddlePaddle/PaddleClas, Apache-2.0) were looked at beside it: VGG. In half
+precision a Jetson Nano does not show it."""
 OTHERWISE: Mapping[str, float] = {
     "memory_share": 0.8,
     "vector_share": 0.5,
@@ -123,8 +128,8 @@ def kernels_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
 
 
 def tilings_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
-    """The milliseconds of products by their best tiling; those of numbers in single precision run on vector
-    units where the network is in half precision."""
+    """The milliseconds of products by their best tiling, or of a matrix with one vector as it is read; those
+    of numbers in single precision run on vector units where the network is in half precision."""
     on_vector = np.full(len(work), not speed.tensor)
     if speed.tensor and speed.width < SINGLE:
         on_vector |= (work["width"] == SINGLE) & work.is_of("gemm", "gemm_batch", "bmm", "sdpa")
@@ -145,7 +150,8 @@ def tilings_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
         found[some] = products_ms(_products(work.chosen(some)), speed, tensor, TENSOR_CONVOLUTIONS)
     if (some := ~on_vector & ~images).any():
         found[some] = products_ms(_products(work.chosen(some)), speed, tensor)
-    return found
+    is_vector = (work["rows"] == 1) & (work["width"] == SINGLE) & work.is_of("gemm")
+    return np.where(is_vector, np.minimum(found, work.moved / (speed.bandwidth * VECTOR_SHARE)), found)
 
 
 def _products(work: Work) -> Products:

@@ -13,6 +13,7 @@ from hardware_cases import CONTENT, Function, constants, operator, product, spee
 from torch import nn
 from torch.nn import functional as F
 
+from nas.costs import resolve_target
 from nas.costs.operators import Operator
 from nas.costs.trace import trace
 from nas_hardware.gpu_kernels import (
@@ -20,11 +21,13 @@ from nas_hardware.gpu_kernels import (
     OTHERWISE,
     PLAIN,
     SIBLINGS,
+    VECTOR_SHARE,
     WALKERS,
     fitted_constants,
     kernels_ms,
 )
 from nas_hardware.gpu_products import TENSOR_CONVOLUTIONS, Products, products_ms
+from nas_hardware.gpu_speed import gpu_speed
 from nas_hardware.vector_products import vector_products_ms
 from nas_hardware.work import CLASSES, work_of
 
@@ -198,6 +201,33 @@ def test_maps_of_an_odd_size_are_read_badly(extent, factor):
     assert of(planar) == pytest.approx(factor * of(planar, by=without))
     innermost = convolution(module, 64, extent, extent, layout="nhwc")
     assert of(innermost) == of(innermost, by=without)
+
+
+def linear(outputs: int, batch: int, precision: str) -> Operator:
+    return trace(nn.Linear(1000, outputs, bias=False), (1000,), batch, precision).operators[0]
+
+
+@pytest.mark.parametrize("on", [speed(tensor=False, width=4, matrix=10e9), speed(matrix=50e9, width=4)])
+def test_a_matrix_in_single_precision_is_read_for_one_vector(on):
+    """40 MB of weights at 1 TB/s, on vector and on matrix units."""
+    one = linear(10_000, 1, "fp32")
+    assert of(one, on=on) == pytest.approx([one.bytes_moved / (1e9 * VECTOR_SHARE)])
+    assert of(linear(20_000, 1, "fp32"), on=on) == pytest.approx(2 * of(one, on=on), rel=1e-3)
+
+
+@pytest.mark.parametrize(("batch", "precision"), [(2, "fp32"), (1, "fp16")])
+def test_other_products_are_tilings(batch, precision):
+    on = speed(tensor=False, width=4, matrix=10e9)
+    other = linear(10_000, batch, precision)
+    assert of(other, on=on) > other.bytes_moved / (1e9 * VECTOR_SHARE)
+
+
+@pytest.mark.parametrize("outputs", [10, 100, 1000, 10_000])
+@pytest.mark.parametrize("target", ["v100", "a100", "titanxp"])
+def test_one_vector_never_takes_longer_than_two(outputs, target):
+    on = gpu_speed(resolve_target(target, precision="fp32"))
+    one, two = (of(linear(outputs, batch, "fp32"), on=on, by=fitted_constants()) for batch in (1, 2))
+    assert 0 < one <= two
 
 
 @pytest.mark.parametrize(("size", "factor"), [(64, 1.0), (60, 1.2), (62, 1.5), (63, 2.0)])
