@@ -53,7 +53,7 @@ class BorderRows:
         self._behind[:, EMPTY_ROW] = np.arange(len(TRACED))[:, None]
         self._eager = np.array([target.runtime == "eager" for target in targets])
         self._inputs = np.zeros((ROOM, len(targets)))
-        self._unheld: dict[int, Mapping[Profile, Trace]] = {}
+        self._inputs_to_price: dict[int, Mapping[Profile, Trace]] = {}
 
     @property
     def profiles(self) -> list[Profile]:
@@ -71,7 +71,7 @@ class BorderRows:
         for border in TRACED:
             self._fill(row, border, traces)
         if self._eager.any():
-            self._unheld[row] = traces
+            self._inputs_to_price[row] = traces
         others = list(self._places)[len(TRACED) :]
         if any(map(_is_open, traces.values())):
             self._open[row] = traces
@@ -118,8 +118,8 @@ class BorderRows:
 
     def _inputs_of(self, column: NDArray[np.int64]) -> NDArray[np.float64]:
         """What holding the input of each of some layers adds to the last figure, of shape (n, targets)."""
-        for row in self._unheld.keys() & set(column.tolist()):
-            traces = self._unheld.pop(row)
+        for row in self._inputs_to_price.keys() & set(column.tolist()):
+            traces = self._inputs_to_price.pop(row)
             for index in np.flatnonzero(self._eager).tolist():
                 self._inputs[row, index] = self._input(row, index, traces)
         return self._inputs[column]

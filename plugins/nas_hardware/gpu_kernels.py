@@ -49,7 +49,7 @@ LEAST_ALIGNED = 16
 SIBLINGS: Mapping[str, str] = {"sm100": "sm90", "sm120": "sm89"}
 """The generation before, of cards that are made for the same: Hopper's server modules before Blackwell's,
 Ada's cards before Blackwell's."""
-VECTOR_SHARE = 0.77
+MATRIX_VECTOR_SHARE = 0.77
 """The share of the bandwidth at which a matrix in single precision is read for a product with one vector, by
 kernels that are no tilings: recurrent layers of DeepBench at batch 1 (``fitted/recurrent.json``). Networks at
 batch 1 on a V100 in TensorRT (PaddlePaddle/PaddleClas, Apache-2.0) were looked at beside it: VGG. In half
@@ -151,7 +151,7 @@ def tilings_ms(work: Work, speed: GpuSpeed, constants: GpuConstants) -> Column:
     if (some := ~on_vector & ~images).any():
         found[some] = products_ms(_products(work.chosen(some)), speed, tensor)
     is_vector = (work["rows"] == 1) & (work["width"] == SINGLE) & work.is_of("gemm")
-    return np.where(is_vector, np.minimum(found, work.moved / (speed.bandwidth * VECTOR_SHARE)), found)
+    return np.where(is_vector, np.minimum(found, work.moved / (speed.bandwidth * MATRIX_VECTOR_SHARE)), found)
 
 
 def _products(work: Work) -> Products:

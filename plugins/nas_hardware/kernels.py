@@ -55,6 +55,8 @@ def kernels_of(steps: Sequence[Step], target: Target) -> Kernels:
         work = work_of(operators, moved.tolist(), eager=target.runtime == "eager")
         busy, each = kernels_ms(work, speed, fitted_constants()), speed.step
         begun = _walk(busy, operators, speed)
+        if runs_whole(target):
+            begun = host_steps_ms(operators, target)
     elif on_cpu(target):
         busy = cpu_kernel_ms(operators, speed_of(target), moved, target.runtime)
         busy += host_steps_ms(operators, target)
@@ -72,8 +74,9 @@ def _walk(busy: Column, operators: Sequence[Operator], speed: GpuSpeed) -> Colum
     begun = np.zeros(len(operators))
     for index, operator in enumerate(operators):
         if layer := recurrence_of(operator):
-            (product,) = kernels_ms(work_of([layer.input_product]), speed, fitted_constants())
-            busy[index] = product + gpu_steps_ms(layer, speed)
+            products = [layer.input_product] if layer.others else []
+            inputs = kernels_ms(work_of(products), speed, fitted_constants()).sum()
+            busy[index] = inputs + gpu_steps_ms(layer, speed)
             begun[index] = gpu_launches_ms(layer)
     return begun
 

@@ -7,9 +7,9 @@ over all steps; at each step the recurrent matrices are read again::
             + steps · max(bytes / (bandwidth · share), flops / (peak · share))
 
 where a pass is a layer in one direction, and bytes and flops are those of the recurrent matrices. On GPUs a
-step is the launches of its kernels: two or three, which are other ones for more than a few samples. On CPUs
-torch dispatches the operators of a step one by one, but those of an LSTM. Passes run one behind the other
-here; libraries run some of them side by side. The constants and their origin: ``fitted/recurrent.json``.
+step is the launches of its kernels, which are other ones for more than a few samples. On CPUs torch
+dispatches the operators of a step one by one, but those of an LSTM. Passes run one behind the other here;
+libraries run some of them side by side. The constants and their origin: ``fitted/recurrent.json``.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 FITTED = Path(__file__).parent / "fitted" / "recurrent.json"
 KIND = "rnn"
+NAMED = ("steps", "inputs", "recurrent")
+"""The dimensions without which an operator is one kernel."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +76,20 @@ class Recurrence:
 
 
 def recurrence_of(operator: Operator) -> Recurrence | None:
-    """What is known of a recurrent operator; None for others, and where a rule does not tell its steps."""
-    dims = dict(operator.dims)
-    steps, recurrent = dims.get("steps", 0), dims.get("recurrent", 0)
-    if operator.kind != KIND or not (steps and recurrent):
+    """What is known of a recurrent operator; None for others, and where a rule does not tell NAMED."""
+    if operator.kind != KIND:
         return None
-    batch = dims.get("batch", 1)
+    dims = dict(operator.dims)
+    if not all(dims.get(name) for name in NAMED):
+        return None
+    batch, steps, recurrent = dims.get("batch", 1), dims["steps"], dims["recurrent"]
     return Recurrence(
         batch=batch,
         steps=steps,
         passes=dims.get("passes", 1),
         recurrent=recurrent,
         others=max(0, operator.macs // (batch * steps) - recurrent),
-        inputs=max(1, dims.get("inputs", 1)),
+        inputs=dims["inputs"],
         width=max(1, operator.width),
     )
 

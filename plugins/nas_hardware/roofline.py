@@ -8,10 +8,10 @@ In eager mode no operator takes less than its dispatch on the host. What a runti
 moves fewer bytes (`nas_hardware.fusion`). Energy is idle power over the whole time, and so much for each
 FLOP and byte (`nas_hardware.energy`). Accelerators that are handed a whole graph, and runtimes that
 put a network into one kernel, have one launch per network instead. Recurrent layers begin every step
-(`nas_hardware.recurrence`). Everything is a sum over operators and
-that constant; utilisations and shares are assumptions (`nas_hardware.assumptions`): tier T0. The calibration
-of a target multiplies the busy time of each kernel, by what its network moves in one run
-(`nas.costs.traffic`), and what short networks take as a whole.
+(`nas_hardware.recurrence`). Everything is a sum over operators and that constant; utilisations and shares are
+assumptions (`nas_hardware.assumptions`): tier T0. The calibration of a target multiplies the busy time of
+each kernel, by what its network moves in one run (`nas.costs.traffic`), and what short networks take as a
+whole.
 """
 
 from __future__ import annotations

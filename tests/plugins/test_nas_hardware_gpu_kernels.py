@@ -18,10 +18,10 @@ from nas.costs.operators import Operator
 from nas.costs.trace import trace
 from nas_hardware.gpu_kernels import (
     FITTED,
+    MATRIX_VECTOR_SHARE,
     OTHERWISE,
     PLAIN,
     SIBLINGS,
-    VECTOR_SHARE,
     WALKERS,
     fitted_constants,
     kernels_ms,
@@ -211,7 +211,7 @@ def linear(outputs: int, batch: int, precision: str) -> Operator:
 def test_a_matrix_in_single_precision_is_read_for_one_vector(on):
     """40 MB of weights at 1 TB/s, on vector and on matrix units."""
     one = linear(10_000, 1, "fp32")
-    assert of(one, on=on) == pytest.approx([one.bytes_moved / (1e9 * VECTOR_SHARE)])
+    assert of(one, on=on) == pytest.approx([one.bytes_moved / (1e9 * MATRIX_VECTOR_SHARE)])
     assert of(linear(20_000, 1, "fp32"), on=on) == pytest.approx(2 * of(one, on=on), rel=1e-3)
 
 
@@ -219,7 +219,7 @@ def test_a_matrix_in_single_precision_is_read_for_one_vector(on):
 def test_other_products_are_tilings(batch, precision):
     on = speed(tensor=False, width=4, matrix=10e9)
     other = linear(10_000, batch, precision)
-    assert of(other, on=on) > other.bytes_moved / (1e9 * VECTOR_SHARE)
+    assert of(other, on=on) > other.bytes_moved / (1e9 * MATRIX_VECTOR_SHARE)
 
 
 @pytest.mark.parametrize("outputs", [10, 100, 1000, 10_000])

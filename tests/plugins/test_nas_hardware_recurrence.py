@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hardware_cases import device, operator
+from hardware_cases import STEP, device, operator
 from torch import nn
 
 from nas.costs import Operator, estimate, resolve_target
 from nas.costs.trace import trace
 from nas_hardware import recurrence
 from nas_hardware.assumptions import LAUNCH_FLOOR_US
+from nas_hardware.fusion import executed
 from nas_hardware.gpu_speed import gpu_speed
+from nas_hardware.kernels import kernels_of
 from nas_hardware.recurrence import (
     Recurrence,
     gpu_launches_ms,
@@ -66,6 +68,7 @@ def test_the_inputs_of_all_steps_are_one_product():
     [
         operator("rnn", 10**6, 10**6, 10**6),
         operator("rnn", 10**6, 10**6, 10**6, steps=9),
+        operator("rnn", 10**6, 10**6, 10**6, steps=9, recurrent=100),
         operator("gemm", 10**6, 10**6, 10**6, steps=9, recurrent=100),
     ],
 )
@@ -81,6 +84,27 @@ def test_a_gpu_launches_every_step_of_every_pass():
     few, many = (gpu_launches_ms(replace(LAYER, batch=GPU["single_batch"] + more)) for more in (0, 1))
     assert few == gpu_launches_ms(LAYER)
     assert many / few == pytest.approx(GPU["batched_step_us"] / GPU["step_us"])
+
+
+def test_a_persistent_kernel_launches_no_step():
+    """Its barrier takes as long as the least launch; the matrices are read as ever."""
+    layer = replace(recurrent(nn.LSTM(64, 64, batch_first=True), 200, 64), sources=())
+    launched, whole = (
+        kernels_of(executed([layer], runtime), device(runtime)) for runtime in ("compiled", "whole-model")
+    )
+    assert whole.launch_ms == pytest.approx([200 * LAUNCH_FLOOR_US / 1e3])
+    assert launched.launch_ms == pytest.approx([STEP + 200 * GPU["step_us"] / 1e3])
+    assert whole.busy_ms.tolist() == launched.busy_ms.tolist()
+
+
+def test_a_layer_without_a_product_of_its_inputs():
+    """As a plugin's recurrence may say: all its arithmetic waits for the step before."""
+    own = operator("rnn", 2 * 9 * 100, 800, 80, steps=9, inputs=8, recurrent=100)
+    found = recurrence_of(replace(own, macs=9 * 100))
+    assert (found.batch, found.passes, found.others) == (1, 1, 0)
+    kernels = kernels_of(executed([replace(own, macs=9 * 100)], "compiled"), device())
+    assert kernels.busy_ms == pytest.approx([gpu_steps_ms(found, gpu_speed(device()))])
+    assert kernels.busy_ms[0] > 0
 
 
 def test_a_gpu_reads_the_recurrent_matrices_at_every_step():
