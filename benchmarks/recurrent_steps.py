@@ -39,7 +39,7 @@ def step_us(build: type[nn.RNNBase], units: int, batch: int) -> float:
 
 def main() -> None:
     torch.set_num_threads(1)
-    print("| layer | batch | " + " | ".join(f"{units} units, us a step" for units in UNITS) + " |")
+    print("| layer | batch | " + " | ".join(f"{units} units, µs a step" for units in UNITS) + " |")
     print("|---|---:|" + "---:|" * len(UNITS))
     with torch.inference_mode():
         for build in (nn.GRU, nn.LSTM, nn.RNN):
